@@ -1,0 +1,24 @@
+"""The late imports of what takes seconds to import. Imports `errors` only, until one of the functions is called."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pytest_dscoreml.errors import UsageError
+
+
+def import_tensorflow() -> Any:
+    """TensorFlow, told to keep its start-up log lines to itself.
+
+    Raises:
+        UsageError: it is not installed, or does not load here.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import tensorflow
+    except ImportError as error:
+        raise UsageError(
+            f"TensorFlow, which runs the reference, cannot be imported ({error}); pip install tensorflow"
+        ) from None
+    return tensorflow
