@@ -1,0 +1,226 @@
+"""Makes the conversions of a model, or finds them in the cache; every conversion is made once, by whoever comes first.
+
+Imports the standard library and its neighbours in `conversion`; the converting itself happens in another process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Union
+
+from pytest_dscoreml.conversion.batch import Done, Job, Progress
+from pytest_dscoreml.conversion.cache import Cache, DamagedEntryError, Entry, digest, key_of, unusable
+from pytest_dscoreml.conversion.describe import Interface, op_counts_from_json
+from pytest_dscoreml.conversion.process import WORKER, Converter
+from pytest_dscoreml.conversion.variants import DEEPSPEECH_WINDOW, OUTPUTS, ConversionSpec
+from pytest_dscoreml.errors import ConversionError, UsageError
+
+__all__ = ["Conversion", "Converter", "convert"]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted model and how it was made.
+
+    `path` is the .mlmodel file or .mlpackage folder, in the cache: read it, do not change it. `seconds` is what making
+    it took (load, convert, save and describe; without the converter's imports), `size` bytes on disk, `cached` whether
+    it was there before this call. `op_counts` includes nested blocks and networks, and constants.
+    """
+
+    spec: ConversionSpec
+    path: Path
+    versions: Mapping[str, str]
+    seconds: float
+    interface: Interface
+    op_counts: Mapping[str, int]
+    warnings: tuple[str, ...]
+    size: int
+    cached: bool
+    key: str
+
+
+@dataclass(frozen=True)
+class _Plan:
+    spec: ConversionSpec
+    graph: Path
+    ingredients: Mapping[str, Any]
+    key: str
+
+
+def convert(
+    graphs: Mapping[str, Path],
+    specs: Iterable[ConversionSpec],
+    *,
+    converter: Converter,
+    cache: Cache,
+    n_steps: int,
+    longest: int,
+    progress: Progress = lambda line: None,
+    window: tuple[int, int] = DEEPSPEECH_WINDOW,
+) -> Mapping[ConversionSpec, Union[Conversion, ConversionError]]:
+    """Each spec's conversion, or the error it ended in; in the order of `specs`. One failure does not stop the others.
+
+    `graphs` holds the frozen .pb of "static" and "dynamic", as far as the specs start from them; `n_steps` is what
+    `pinned` is pinned to, `longest` the number of steps a dynamic ML Program must admit (see `range_upper_bound`),
+    `window` the height and width of a context window. `progress` gets short lines when something begins, and while it
+    takes long.
+
+    Raises:
+        UsageError: if the converter cannot be used at all, a graph is missing, or the cache cannot be written to.
+    """
+    plans = _plans(graphs, specs, converter=converter, n_steps=n_steps, longest=longest, window=window)
+    try:
+        cache.sweep()
+        return _find_or_make(plans, converter, cache, progress)
+    except OSError as error:
+        raise unusable(cache.directory, error) from error
+
+
+def _find_or_make(
+    plans: list[_Plan], converter: Converter, cache: Cache, progress: Progress
+) -> Mapping[ConversionSpec, Union[Conversion, ConversionError]]:
+    versions = converter.versions()
+    results: dict[ConversionSpec, Conversion | ConversionError] = {}
+    notes: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+        held: dict[str, contextlib.ExitStack] = {}
+        # In the order of their keys, so that processes that want the same ones cannot wait for each other in a ring.
+        for plan in sorted(plans, key=lambda plan: plan.key):
+            entry = _find(cache, plan)
+            if entry is None:
+                lock = stack.enter_context(contextlib.ExitStack())
+                lock.enter_context(cache.lock(plan.key, waiting=_waiting(plan, progress)))
+                entry = _find_or_set_aside(cache, plan, notes, progress)
+                if entry is None:
+                    held[plan.key] = lock
+                    continue
+                lock.close()
+            results[plan.spec] = _conversion(plan, entry, cached=True)
+        missing = [plan for plan in plans if plan.key in held]
+        if missing:
+            workspace = stack.enter_context(cache.workspace("making"))
+            outcomes = stack.enter_context(contextlib.closing(_make(missing, converter, workspace, progress)))
+            for plan, outcome in outcomes:
+                if isinstance(outcome, Done):
+                    results[plan.spec] = _publish(cache, plan, workspace, outcome, versions, notes)
+                else:
+                    results[plan.spec] = outcome
+                held[plan.key].close()
+    return {plan.spec: results[plan.spec] for plan in plans}
+
+
+def _plans(
+    graphs: Mapping[str, Path],
+    specs: Iterable[ConversionSpec],
+    *,
+    converter: Converter,
+    n_steps: int,
+    longest: int,
+    window: tuple[int, int],
+) -> list[_Plan]:
+    common = {"versions": dict(converter.versions()), "fingerprint": converter.fingerprint(), "worker": digest(WORKER)}
+    digests: dict[str, str] = {}
+    plans = []
+    for spec in dict.fromkeys(specs):
+        if spec.graph not in graphs:
+            raise UsageError(f"{spec.name} starts from the {spec.graph} graph, which was not given")
+        graph = graphs[spec.graph]
+        if spec.graph not in digests:
+            try:
+                digests[spec.graph] = digest(graph)
+            except OSError as error:
+                raise UsageError(f"cannot read the {spec.graph} graph {graph}: {error.strerror or error}") from None
+        request = {
+            "convert_to": spec.target.value,
+            "precision": spec.precision.value,
+            "outputs": list(OUTPUTS),
+            "inputs": spec.inputs(n_steps=n_steps, longest=longest, window=window),
+        }
+        ingredients = {**common, "graph": digests[spec.graph], "request": request, "variant": spec.variant.value}
+        plans.append(_Plan(spec=spec, graph=graph, ingredients=ingredients, key=key_of(ingredients)))
+    return plans
+
+
+def _find(cache: Cache, plan: _Plan) -> Entry | None:
+    with contextlib.suppress(DamagedEntryError):
+        return cache.find(plan.key)
+    return None
+
+
+def _find_or_set_aside(cache: Cache, plan: _Plan, notes: dict[str, str], progress: Progress) -> Entry | None:
+    try:
+        return cache.find(plan.key)
+    except DamagedEntryError as damage:
+        cache.set_aside(plan.key)
+        notes[plan.key] = f"the cached conversion was damaged ({damage}) and was made again"
+        progress(f"{plan.spec.name}: the cached conversion is damaged ({damage}); making it again")
+        return None
+
+
+def _waiting(plan: _Plan, progress: Progress) -> Callable[[float], None]:
+    def report(seconds: float) -> None:
+        progress(f"waiting for another process that converts {plan.spec.name}, {seconds:.0f} s")
+
+    return report
+
+
+def _make(
+    plans: list[_Plan], converter: Converter, workspace: Path, progress: Progress
+) -> Generator[tuple[_Plan, Union[Done, ConversionError]], None, None]:
+    by_name = {plan.spec.name: plan for plan in plans}
+    jobs = []
+    for plan in plans:
+        folder = workspace / plan.spec.name
+        folder.mkdir()
+        file = folder / f"model{plan.spec.suffix}"
+        jobs.append(Job(name=plan.spec.name, graph=plan.graph, request=plan.ingredients["request"], file=file))
+    with contextlib.closing(converter.run(jobs, workspace=workspace, progress=progress)) as outcomes:
+        for job, outcome in outcomes:
+            yield by_name[job.name], outcome
+
+
+def _publish(
+    cache: Cache, plan: _Plan, workspace: Path, done: Done, versions: Mapping[str, str], notes: Mapping[str, str]
+) -> Conversion | ConversionError:
+    record = {
+        **plan.ingredients,
+        "spec": {
+            "variant": plan.spec.variant.value,
+            "target": plan.spec.target.value,
+            "precision": plan.spec.precision.value,
+        },
+        "versions": {**versions, **done.versions},
+        "made": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "route": done.route,
+        "phases": dict(done.seconds),
+        "seconds": round(sum(done.seconds.values()), 3),
+        "interface": done.interface.to_json(),
+        "op_counts": dict(done.op_counts),
+        "warnings": [*done.warnings, *([notes[plan.key]] if plan.key in notes else [])],
+    }
+    try:
+        entry = cache.publish(plan.key, workspace / plan.spec.name, record)
+    except OSError as error:
+        reason = error.strerror or error
+        return ConversionError(f"{plan.spec.name}: cannot store the conversion in {cache.directory}: {reason}")
+    return _conversion(plan, entry, cached=False)
+
+
+def _conversion(plan: _Plan, entry: Entry, *, cached: bool) -> Conversion:
+    record = entry.record
+    return Conversion(
+        spec=plan.spec,
+        path=entry.directory / f"model{plan.spec.suffix}",
+        versions=dict(record["versions"]),
+        seconds=float(record["seconds"]),
+        interface=Interface.from_json(record["interface"]),
+        op_counts=op_counts_from_json(record["op_counts"]),
+        warnings=tuple(record["warnings"]),
+        size=int(record["size"]),
+        cached=cached,
+        key=plan.key,
+    )

@@ -1,0 +1,158 @@
+"""What to convert: variant x target x precision, and what the converter is asked for in each case.
+
+Imports the standard library and `pytest_dscoreml.errors` only.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_dscoreml.errors import UsageError
+
+#: The outputs a conversion is asked for; naming them makes the converter leave the features sub-graph out.
+OUTPUTS = ("logits", "new_state_c", "new_state_h")
+
+#: Height and width of one context window: 9 + 1 + 9 frames of 26 coefficients (DeepSpeech's n_context and n_input).
+DEEPSPEECH_WINDOW = (19, 26)
+
+SHORTEST_RANGE = 2000
+RANGE_STEP = 1000
+
+
+class _Choice(str, enum.Enum):
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Variant(_Choice):
+    """How the time axis is treated: by which graph, and with which declared shape."""
+
+    STATIC = "static"
+    DYNAMIC = "dynamic"
+    PINNED = "pinned"
+
+
+class Target(_Choice):
+    """Core ML's two kinds of model."""
+
+    NEURALNETWORK = "neuralnetwork"
+    MLPROGRAM = "mlprogram"
+
+
+class Precision(_Choice):
+    """The type that values are computed in; weights are stored in the same."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+
+
+@dataclass(frozen=True)
+class ConversionSpec:
+    """One conversion to make. Plain strings will do: `ConversionSpec("dynamic", "mlprogram", "float16")`."""
+
+    variant: Variant
+    target: Target
+    precision: Precision
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "variant", _choice(Variant, self.variant))
+        object.__setattr__(self, "target", _choice(Target, self.target))
+        object.__setattr__(self, "precision", _choice(Precision, self.precision))
+        if not self.exists:
+            # Core ML's neural networks choose their precision on the device; the converter has no say in it.
+            raise UsageError(f"{self.name} does not exist: a neuralnetwork is always converted in float32")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """`variant-target-precision`."""
+        return f"{self.variant}-{self.target}-{self.precision}"
+
+    @property
+    def graph(self) -> str:
+        """The TensorFlow graph it starts from: "static" or "dynamic"."""
+        return "static" if self.variant is Variant.STATIC else "dynamic"
+
+    @property
+    def suffix(self) -> str:
+        """The file name's ending that Core ML expects."""
+        return ".mlmodel" if self.target is Target.NEURALNETWORK else ".mlpackage"
+
+    @property
+    def exists(self) -> bool:
+        """Whether the converter has such a combination at all."""
+        return self.target is Target.MLPROGRAM or self.precision is Precision.FLOAT32
+
+    def inputs(self, *, n_steps: int, longest: int, window: tuple[int, int]) -> list[dict[str, Any]] | None:
+        """The `inputs` of `ct.convert`, as JSON: None for "not given"; a dimension is a number or [lower, upper].
+
+        A dynamic ML Program needs its range spelled out: left alone, coremltools 7.0 to 9.0 declare 1..2 steps, and
+        an unbounded range is refused. A dynamic neural network is declared 1..unbounded by the converter itself.
+        """
+        if self.variant is Variant.PINNED:
+            return [{"name": "input_node", "shape": [1, n_steps, *window]}]
+        if self.variant is Variant.DYNAMIC and self.target is Target.MLPROGRAM:
+            return [{"name": "input_node", "shape": [1, [1, range_upper_bound(longest)], *window]}]
+        return None
+
+
+def _choice(kind: type[_Choice], value: str) -> _Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(member.value for member in kind)
+        raise UsageError(f"unknown {kind.__name__.lower()} {str(value)!r}: choose from {known}") from None
+
+
+def default_specs() -> tuple[ConversionSpec, ...]:
+    """The nine conversions of a full run: each variant as neuralnetwork and as mlprogram in float32 and float16."""
+    return select(Variant, Target, Precision)
+
+
+def select(variants: Iterable[str], targets: Iterable[str], precisions: Iterable[str]) -> tuple[ConversionSpec, ...]:
+    """Every conversion with a variant, a target and a precision among those named, in the order of a full run.
+
+    Raises:
+        UsageError: for a name that is none, and when nothing is left (a neuralnetwork exists in float32 only).
+    """
+    wanted_variants = _wanted(Variant, variants)
+    wanted_targets = _wanted(Target, targets)
+    wanted_precisions = _wanted(Precision, precisions)
+    chosen = tuple(
+        ConversionSpec(Variant(variant), Target(target), Precision(precision))
+        for variant in wanted_variants
+        for target in wanted_targets
+        for precision in wanted_precisions
+        if target == Target.MLPROGRAM or precision == Precision.FLOAT32
+    )
+    if not chosen:
+        raise UsageError(
+            "nothing to convert: "
+            f"variants {_listed(wanted_variants)}, targets {_listed(wanted_targets)}, "
+            f"precisions {_listed(wanted_precisions)} leave no conversion (a neuralnetwork exists in float32 only)"
+        )
+    return chosen
+
+
+def _wanted(kind: type[_Choice], names: Iterable[str]) -> tuple[_Choice, ...]:
+    asked = {_choice(kind, name) for name in names}
+    return tuple(member for member in kind if member in asked)
+
+
+def _listed(members: Sequence[_Choice]) -> str:
+    return ", ".join(member.value for member in members) or "(none)"
+
+
+def range_upper_bound(steps: int) -> int:
+    """The upper end of the time range to declare so that `steps` steps are admitted.
+
+    At least 2000 and rounded up to the next 1000, so that asking for a little more finds the same cached conversion.
+    """
+    if steps < 1:
+        raise UsageError(f"a sequence has at least 1 step, not {steps}")
+    return max(SHORTEST_RANGE, -(-steps // RANGE_STEP) * RANGE_STEP)
