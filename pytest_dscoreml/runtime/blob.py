@@ -1,0 +1,74 @@
+"""Reads weights from an ML Program's weight file (Core ML's blob storage, version 2) as views of the mapped file.
+
+The layout is that of coremltools' MILBlob: a header of 64 bytes (u32 count, u32 version), and for each weight, at a
+multiple of 64, metadata of 64 bytes (u32 sentinel 0xDEADBEEF, u32 data type, u64 bytes, u64 offset of the data, u64
+padding in bits), all little-endian. Imports only NumPy and the errors.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_dscoreml.errors import LoadError
+
+_SENTINEL = 0xDEADBEEF
+_ALIGNMENT = 64
+_VERSION = 2
+_TYPES = {
+    1: "float16",
+    2: "float32",
+    3: "uint8",
+    4: "int8",
+    6: "int16",
+    7: "uint16",
+    14: "int32",
+    15: "uint32",
+}
+
+
+class WeightFile:
+    """One mapped weight file."""
+
+    def __init__(self, path: Path) -> None:
+        """Map ``path``; LoadError when it is missing or its header is not a weight file's."""
+        self.path = path
+        try:
+            self._bytes: NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
+        except FileNotFoundError:
+            raise LoadError(f"weight file {path} does not exist") from None
+        except (OSError, ValueError) as error:
+            raise LoadError(f"weight file {path} cannot be read: {error}") from None
+        if self._bytes.size < _ALIGNMENT:
+            raise LoadError(f"weight file {path} is truncated: {self._bytes.size} bytes, a header takes {_ALIGNMENT}")
+        _, version = struct.unpack("<II", self._bytes[:8].tobytes())
+        if version != _VERSION:
+            raise LoadError(f"weight file {path} has format version {version}, expected {_VERSION}")
+
+    def read(self, offset: int, *, dtype: str, shape: tuple[int, ...]) -> NDArray[np.generic]:
+        """A read-only view of the weight whose metadata is at ``offset``; LoadError unless dtype and size match."""
+        total = self._bytes.size
+        place = f"weight file {self.path.name}, offset {offset}"
+        if offset % _ALIGNMENT or offset + _ALIGNMENT > total:
+            raise LoadError(f"{place}: not a multiple of {_ALIGNMENT} inside the file's {total} bytes")
+        sentinel, kind, size, start = struct.unpack("<IIQQ", self._bytes[offset : offset + 24].tobytes())
+        if sentinel != _SENTINEL:
+            raise LoadError(f"{place}: metadata begins with 0x{sentinel:08X}, expected 0x{_SENTINEL:08X}")
+        stored: Optional[str] = _TYPES.get(kind)
+        if stored is None:
+            raise LoadError(f"{place}: data type number {kind} is not supported")
+        if stored != dtype:
+            raise LoadError(f"{place}: holds {stored}, the program declares {dtype}")
+        needed = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
+        if size != needed:
+            raise LoadError(f"{place}: holds {size} bytes, {dtype}{shape} takes {needed}")
+        if start + size > total:
+            raise LoadError(f"{place}: data at {start} to {start + size} lies outside the file's {total} bytes")
+        little = np.dtype(dtype).newbyteorder("<")
+        if start % little.itemsize:
+            raise LoadError(f"{place}: data offset {start} is not a multiple of {little.itemsize}")
+        return self._bytes[start : start + size].view(np.ndarray).view(little).reshape(shape)

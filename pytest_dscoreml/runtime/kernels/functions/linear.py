@@ -1,0 +1,49 @@
+"""Matrix products and reductions. Imports only NumPy."""
+
+# mypy: disable-error-code="no-any-return"
+# NumPy types what its ufuncs return as Any.
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional
+
+import numpy as np
+
+from pytest_dscoreml.runtime.registry import Array
+
+
+def linear(x: Array, weight: Array, bias: Optional[Array]) -> Array:
+    """x weight^T + bias, over the last axis of x."""
+    product = np.matmul(x, weight.T)
+    return product if bias is None else product + bias
+
+
+def matmul(x: Array, y: Array, *, transpose_x: bool, transpose_y: bool) -> Array:
+    """The product of the last two axes, the others broadcast; vectors are promoted as NumPy does."""
+    if transpose_x and x.ndim > 1:
+        x = np.swapaxes(x, -1, -2)
+    if transpose_y and y.ndim > 1:
+        y = np.swapaxes(y, -1, -2)
+    return np.asarray(np.matmul(x, y))
+
+
+def log_sum_exp(x: Array, axis: Any, *, keepdims: bool) -> Array:
+    """log of the sum of e^x, shifted by the maximum so that it cannot overflow."""
+    peak = x.max(axis=axis, keepdims=True)
+    peak = np.where(np.isfinite(peak), peak, x.dtype.type(0))
+    total = np.log(np.exp(x - peak).sum(axis=axis, keepdims=True)) + peak
+    return np.asarray(total if keepdims else np.squeeze(total, axis))
+
+
+REDUCTIONS: dict[str, Callable[..., Any]] = {
+    "sum": lambda x, axis, keepdims: np.sum(x, axis, keepdims=keepdims, dtype=x.dtype),
+    "mean": lambda x, axis, keepdims: np.mean(x, axis, keepdims=keepdims),
+    "max": lambda x, axis, keepdims: np.max(x, axis, keepdims=keepdims),
+    "min": lambda x, axis, keepdims: np.min(x, axis, keepdims=keepdims),
+    "prod": lambda x, axis, keepdims: np.prod(x, axis, keepdims=keepdims, dtype=x.dtype),
+    "l1_norm": lambda x, axis, keepdims: np.sum(np.abs(x), axis, keepdims=keepdims, dtype=x.dtype),
+    "l2_norm": lambda x, axis, keepdims: np.sqrt(np.sum(np.square(x), axis, keepdims=keepdims)),
+    "sum_square": lambda x, axis, keepdims: np.sum(np.square(x), axis, keepdims=keepdims, dtype=x.dtype),
+    "log_sum": lambda x, axis, keepdims: np.log(np.sum(x, axis, keepdims=keepdims)),
+    "log_sum_exp": lambda x, axis, keepdims: log_sum_exp(x, axis, keepdims=keepdims),
+}

@@ -1,0 +1,1 @@
+"""Kernels of ML Program operations; names and defaults are those of coremltools' op definitions."""

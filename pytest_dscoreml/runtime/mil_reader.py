@@ -1,0 +1,203 @@
+"""Reads an ML Program's protobuf into a ``Program``; weights stay views of the weight file.
+
+A value that cannot be read is noted as a problem and stands as an undefined name's stead, so that all problems of a
+file are told at once. Imports only the runtime's own forms.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from pytest_dscoreml.errors import LoadError
+from pytest_dscoreml.runtime import proto
+from pytest_dscoreml.runtime.blob import WeightFile
+from pytest_dscoreml.runtime.problems import Place, Problems
+from pytest_dscoreml.runtime.program import (
+    MLPROGRAM,
+    UNREADABLE,
+    Block,
+    Constant,
+    Operand,
+    Program,
+    Ref,
+    Step,
+    TensorType,
+    Value,
+)
+
+_MODEL_WEIGHTS = "@model_path/weights/"
+_IMMEDIATE_FIELDS = {"floats": "f", "doubles": "f", "ints": "iu", "longInts": "iu", "bools": "b"}
+
+
+def read_program(message: Any, *, weights_dir: Optional[Path], function: str, problems: Problems) -> Program:
+    """The function ``function`` of a ``MILSpec.Program``; what is wrong with it goes to ``problems``."""
+    functions = message.functions
+    if function not in functions:
+        problems.add(f"the ML Program has no function {function!r} (it has {', '.join(sorted(functions)) or 'none'})")
+        problems.raise_if_any()
+    main = functions[function]
+    opset = main.opset
+    if opset not in main.block_specializations:
+        problems.add(f"function {function!r} has no block for its opset {opset!r}")
+        problems.raise_if_any()
+    reader = _Reader(opset, weights_dir, problems)
+    block = reader.block(main.block_specializations[opset], function, reader.values(main.inputs, None))
+    return Program(MLPROGRAM, opset, block, {name: name for name in block.outputs})
+
+
+class _Reader:
+    def __init__(self, opset: str, weights_dir: Optional[Path], problems: Problems) -> None:
+        self._opset = opset
+        self._weights_dir = weights_dir
+        self._problems = problems
+        self._files: dict[str, Union[WeightFile, str]] = {}
+
+    def block(self, message: Any, location: str, inputs: tuple[Value, ...]) -> Block:
+        steps = tuple(self._step(operation, location) for operation in message.operations)
+        return Block(inputs, steps, tuple(message.outputs))
+
+    def values(self, messages: Any, place: Optional[Place]) -> tuple[Value, ...]:
+        return tuple(Value(item.name, self._type(item.type, place)) for item in messages)
+
+    def _step(self, message: Any, location: str) -> Step:
+        op = message.type
+        name = message.outputs[0].name if message.outputs else "unnamed"
+        if "name" in message.attributes:
+            name = next(iter(message.attributes["name"].immediateValue.tensor.strings.values), name)
+        place = Place("operation", op, name, location, self._opset)
+        operands: tuple[Operand, ...] = ()
+        parameters: dict[str, Operand] = {}
+        # A protobuf map has no order of its own; messages and tests want one.
+        for key in sorted(message.inputs):
+            operand = self._argument(message.inputs[key], place, key)
+            if op == "while_loop" and key == "loop_vars":
+                operands = operand if isinstance(operand, tuple) else (operand,)
+            else:
+                parameters[key] = operand
+        if op == "const":
+            if "val" in message.attributes:
+                parameters["val"] = self._value(message.attributes["val"], place, "val")
+            self._check_constant(message, parameters, place)
+        blocks = []
+        for index, nested in enumerate(message.blocks):
+            inside = f"{location}/{name}[{index}]"
+            blocks.append(self.block(nested, inside, self.values(nested.inputs, place)))
+        return Step(op, name, location, operands, parameters, self.values(message.outputs, place), tuple(blocks))
+
+    def _check_constant(self, message: Any, parameters: dict[str, Operand], place: Place) -> None:
+        """A const's value must have the type of its output."""
+        value = parameters.get("val")
+        if not isinstance(value, Constant) or not isinstance(value.value, np.ndarray) or len(message.outputs) != 1:
+            return
+        declared = self._type(message.outputs[0].type, place)
+        if declared is None:
+            return
+        if declared.dtype != value.value.dtype.name or not declared.admits(value.value.shape):
+            held = TensorType(value.value.dtype.name, value.value.shape)
+            self._problems.add(place.says(f"holds {held}, its output is declared {declared}"))
+
+    def _argument(self, message: Any, place: Place, key: str) -> Operand:
+        items: list[Union[Ref, Constant]] = []
+        for binding in message.arguments:
+            if binding.WhichOneof("binding") == "name":
+                items.append(Ref(binding.name))
+            else:
+                items.append(self._value(binding.value, place, key))
+        return items[0] if len(items) == 1 else tuple(items)
+
+    def _type(self, message: Any, place: Optional[Place]) -> Optional[TensorType]:
+        """The tensor type; ``None`` for kinds of values that carry none (lists, dictionaries)."""
+        kind = message.WhichOneof("type")
+        if kind != "tensorType":
+            return None
+        tensor = message.tensorType
+        dtype = proto.mil_data_types().get(tensor.dataType, f"data type number {tensor.dataType}")
+        if tensor.rank < 0:
+            return TensorType(dtype)
+        if tensor.rank != len(tensor.dimensions):
+            text = f"declares rank {tensor.rank} with {len(tensor.dimensions)} dimensions"
+            self._problems.add(place.says(text) if place else f"an input of the program {text}")
+        shape: list[Optional[int]] = []
+        for dimension in tensor.dimensions:
+            if dimension.WhichOneof("dimension") == "constant":
+                shape.append(int(dimension.constant.size))
+            elif dimension.unknown.variadic:
+                return TensorType(dtype)
+            else:
+                shape.append(None)
+        return TensorType(dtype, tuple(shape))
+
+    def _value(self, message: Any, place: Place, key: str) -> Union[Ref, Constant]:
+        try:
+            return self._read_value(message, place)
+        except LoadError as error:
+            self._problems.add(place.says(f"has an unreadable {key}: {error}"))
+            return Ref(UNREADABLE)
+
+    def _read_value(self, message: Any, place: Place) -> Constant:
+        kind = self._type(message.type, place)
+        if kind is None or kind.shape is None or None in kind.shape:
+            raise LoadError("a constant must be a tensor of known shape")
+        shape = tuple(size for size in kind.shape if size is not None)
+        if message.WhichOneof("value") == "blobFileValue":
+            self._numeric(kind.dtype)
+            blob = message.blobFileValue
+            return Constant(self._file(blob.fileName).read(blob.offset, dtype=kind.dtype, shape=shape))
+        if message.WhichOneof("value") != "immediateValue" or message.immediateValue.WhichOneof("value") != "tensor":
+            raise LoadError("only tensors are supported as constants")
+        return _immediate(message.immediateValue.tensor, kind.dtype, shape)
+
+    @staticmethod
+    def _numeric(dtype: str) -> None:
+        try:
+            np.dtype(dtype)
+        except TypeError:
+            raise LoadError(f"constants of type {dtype} are not supported") from None
+
+    def _file(self, name: str) -> WeightFile:
+        if name not in self._files:
+            try:
+                self._files[name] = WeightFile(self._resolve(name))
+            except LoadError as error:
+                self._files[name] = str(error)
+        found = self._files[name]
+        if isinstance(found, str):
+            raise LoadError(found)
+        return found
+
+    def _resolve(self, name: str) -> Path:
+        if not name.startswith(_MODEL_WEIGHTS) or ".." in name:
+            raise LoadError(f"weight file name {name!r} does not begin with {_MODEL_WEIGHTS!r}")
+        if self._weights_dir is None:
+            raise LoadError(f"weights are in {name!r}, and no weights_dir was given")
+        return self._weights_dir / name[len(_MODEL_WEIGHTS) :]
+
+
+def _immediate(tensor: Any, dtype: str, shape: tuple[int, ...]) -> Constant:
+    """The value written in the program's text."""
+    field = tensor.WhichOneof("value")
+    count = int(np.prod(shape, dtype=object))
+    if dtype == "string":
+        if field != "strings" or len(tensor.strings.values) != count:
+            raise LoadError(f"expected {count} strings")
+        values = tuple(tensor.strings.values)
+        return Constant(values[0] if shape == () else values)
+    _Reader._numeric(dtype)
+    numpy_type = np.dtype(dtype)
+    if field == "bytes":
+        data = tensor.bytes.values
+        if len(data) != count * numpy_type.itemsize:
+            raise LoadError(f"holds {len(data)} bytes, {dtype}{shape} takes {count * numpy_type.itemsize}")
+        return Constant(np.frombuffer(data, numpy_type.newbyteorder("<")).reshape(shape))
+    if field not in _IMMEDIATE_FIELDS or numpy_type.kind not in _IMMEDIATE_FIELDS[field]:
+        raise LoadError(f"a {dtype} value is stored as {field}")
+    stored = getattr(tensor, field).values
+    if len(stored) != count:
+        raise LoadError(f"holds {len(stored)} values, {dtype}{shape} takes {count}")
+    try:
+        return Constant(np.array(stored, dtype=numpy_type).reshape(shape))
+    except OverflowError:
+        raise LoadError(f"holds values outside the range of {dtype}") from None

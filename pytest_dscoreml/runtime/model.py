@@ -1,0 +1,196 @@
+"""``ReferenceModel``: a Core ML model that is loaded, checked and compiled once, and run as often as wanted.
+
+Imports the rest of the runtime and nothing else of the package but the errors.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Optional, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_dscoreml.errors import ExecutionError, InputError
+from pytest_dscoreml.runtime.compile import compile_program
+from pytest_dscoreml.runtime.execute import Executable
+from pytest_dscoreml.runtime.interface import Interface, read_interface
+from pytest_dscoreml.runtime.mil_reader import read_program
+from pytest_dscoreml.runtime.nn_reader import read_network
+from pytest_dscoreml.runtime.passes import PASSES, PLAN_PASSES, PROGRAM_PASSES
+from pytest_dscoreml.runtime.plan import Plan
+from pytest_dscoreml.runtime.precision import in_double
+from pytest_dscoreml.runtime.problems import Problems
+from pytest_dscoreml.runtime.program import MLPROGRAM, Program
+from pytest_dscoreml.runtime.source import Source, open_source
+from pytest_dscoreml.runtime.trace import Trace
+
+DEFAULT_FUNCTION = "main"
+
+
+class ReferenceModel:
+    """Runs a Core ML model in NumPy.
+
+    ``source`` is a ``.mlmodel`` or ``.mlpackage`` path, a coremltools ``MLModel``, or a ``Model`` message; a message
+    whose weights are in a file needs ``weights_dir``, the directory that holds ``weight.bin``. With
+    ``compute_precision="float64"`` everything the file types as float is computed, and returned, in double.
+    ``passes`` names the optimisations to apply (``PASSES`` are all of them, which is the default).
+
+    Raises ``LoadError`` with everything that is wrong with the model: damage, operations or parameters that are not
+    supported, names that are not defined. A model may be used by several threads at once.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        compute_precision: Optional[Literal["float64"]] = None,
+        weights_dir: Optional[Union[str, os.PathLike[str]]] = None,
+        passes: Optional[Iterable[str]] = None,
+    ) -> None:
+        if compute_precision not in (None, "float64"):
+            raise ValueError(f"compute_precision is None or 'float64', given {compute_precision!r}")
+        chosen = tuple(PASSES if passes is None else passes)
+        unknown = [name for name in chosen if name not in PASSES]
+        if unknown:
+            raise ValueError(f"unknown passes {', '.join(unknown)} (known are {', '.join(PASSES)})")
+        opened = open_source(source, weights_dir)
+        self._label = opened.label
+        self._double = compute_precision == "float64"
+        problems = Problems(self._label)
+        self._interface, self._program = _read(opened, problems)
+        self._types = {value.name: value.type for step in self._program.main.steps for value in step.outputs}
+        program = in_double(self._program) if self._double else self._program
+        self._unoptimised = program
+        for name, program_pass in PROGRAM_PASSES.items():
+            # A program with problems is compiled as it is, so that they are told about the file's own steps.
+            if name in chosen and not problems.messages:
+                program = program_pass(program)
+        plan = compile_program(program, problems)
+        for name, plan_pass in PLAN_PASSES.items():
+            if name in chosen:
+                plan = plan_pass(plan)
+        self._plan = plan
+        self._executable = Executable(plan)
+        self._tracing: Optional[tuple[Plan, Executable]] = None
+
+    @property
+    def interface(self) -> Interface:
+        """The declared inputs and outputs."""
+        return self._interface
+
+    @property
+    def program(self) -> Program:
+        """The program as the file has it, before any optimisation."""
+        return self._program
+
+    def __repr__(self) -> str:
+        return f"ReferenceModel({self._label!r}, {self._program.format}, {self._program.opset})"
+
+    def predict(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        intermediates: Union[Literal["all"], Iterable[str], None] = None,
+    ) -> dict[str, NDArray[Any]]:
+        """The outputs for ``inputs``, by name; scalars have shape (1,).
+
+        Values may be arrays, numbers or nested lists, and are cast to the declared type. ``InputError`` when one is
+        missing, unknown, misshapen or no number; ``ExecutionError`` naming the operation when one fails.
+
+        ``intermediates`` adds inner values to the result: those of the given names, or ``"all"`` but constants. Values
+        inside a loop come back stacked over its passes, ``[passes, *shape]``, except those that rewrite a history
+        (scatter) or change their shape, which are given as after the last pass. A loop that makes no pass leaves the
+        names inside it out. A neural network may write a name several times: the later values are ``name@2`` and so on,
+        as in ``program``. Such runs are not optimised, and slower.
+        """
+        prepared = self._interface.prepare(inputs, self._label)
+        arguments = {
+            value.name: prepared[value.name].astype(self._computed(value.type.dtype), copy=False)
+            for value in self._program.main.inputs
+            if value.type is not None
+        }
+        if intermediates is None:
+            return self._deliver(self._executable.run(arguments))
+        wanted = None if intermediates == "all" else frozenset(intermediates)
+        plan, executable = self._tracer()
+        self._check_names(wanted)
+        trace = Trace(plan, wanted)
+        outputs = self._deliver(executable.run(arguments, trace))
+        return {**trace.values(), **outputs}
+
+    def _computed(self, dtype: str) -> str:
+        return "float64" if self._double and np.dtype(dtype).kind == "f" else dtype
+
+    def _deliver(self, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        for name, value in values.items():
+            declared = self._types.get(self._program.outputs[name])
+            if declared is not None and not declared.admits(value.shape):
+                raise ExecutionError(
+                    f"{self._label}: output {name!r} has shape {value.shape}, the program declares {declared}"
+                )
+        return self._interface.deliver(values, self._label, keep_double=self._double)
+
+    def _tracer(self) -> tuple[Plan, Executable]:
+        if self._tracing is None:
+            plan = compile_program(self._unoptimised, Problems(self._label))
+            self._tracing = (plan, Executable(plan, records=True))
+        return self._tracing
+
+    def _check_names(self, wanted: Optional[frozenset[str]]) -> None:
+        known = {value.name for step in self._program.main.operations() for value in step.outputs}
+        unknown = sorted((wanted or frozenset()) - known)
+        if unknown:
+            raise InputError(f"{self._label}: there is no inner value {', '.join(map(repr, unknown))}")
+
+
+def _read(opened: Source, problems: Problems) -> tuple[Interface, Program]:
+    message = opened.message
+    kind = message.WhichOneof("Type")
+    if kind not in ("mlProgram", "neuralNetwork"):
+        problems.add(
+            "the file holds no model"
+            if kind is None
+            else f"models of type {kind} are not supported (expected mlProgram or neuralNetwork)"
+        )
+        problems.raise_if_any()
+    function = message.description.defaultFunctionName or DEFAULT_FUNCTION
+    interface = read_interface(message.description, function, problems)
+    _check_interface(interface, problems)
+    if kind == "mlProgram":
+        program = read_program(message.mlProgram, weights_dir=opened.weights_dir, function=function, problems=problems)
+    else:
+        program = read_network(message.neuralNetwork, interface, message.specificationVersion, problems)
+    _check_agreement(interface, program, problems)
+    return interface, program
+
+
+def _check_interface(interface: Interface, problems: Problems) -> None:
+    for kind, features in (("input", interface.inputs), ("output", interface.outputs)):
+        names = [feature.name for feature in features]
+        if len(set(names)) != len(names):
+            problems.add(f"two {kind}s have the same name: {', '.join(sorted(names))}")
+    if not interface.outputs:
+        problems.add("the model declares no outputs: the file is damaged or truncated")
+
+
+def _check_agreement(interface: Interface, program: Program, problems: Problems) -> None:
+    """The description and the program must speak of the same inputs and outputs."""
+    if program.format != MLPROGRAM:
+        return
+    described = {feature.name: feature for feature in interface.inputs}
+    taken = {value.name: value for value in program.main.inputs}
+    for name in taken.keys() - described.keys():
+        problems.add(f"the program takes {name!r}, which the model's description does not declare as an input")
+    for name in described.keys() - taken.keys():
+        problems.add(f"the model's description declares the input {name!r}, which the program does not take")
+    for name in taken.keys() & described.keys():
+        declared = taken[name].type
+        if declared is None or declared.dtype == "string":
+            problems.add(f"input {name!r}: the program takes no numbers there, which is not supported")
+        elif np.dtype(described[name].dtype).kind != np.dtype(declared.dtype).kind:
+            problems.add(f"input {name!r} is described as {described[name].dtype}, the program takes {declared}")
+    for feature in interface.outputs:
+        if feature.name not in program.outputs:
+            problems.add(f"the model's output {feature.name!r} is not an output of the program")

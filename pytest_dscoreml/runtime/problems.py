@@ -1,0 +1,49 @@
+"""Names an operation in messages, and collects all that is wrong with a model. Imports only the errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_dscoreml.errors import LoadError
+
+_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Place:
+    """An operation as messages name it: ``operation 'x': linear <says> [main, CoreML5]``."""
+
+    kind: str
+    op: str
+    name: str
+    location: str
+    opset: str
+
+    def says(self, text: str) -> str:
+        """``text`` with the operation in front and where it stands behind."""
+        return f"{self.kind} {self.name!r}: {self.op} {text} [{self.location}, {self.opset}]"
+
+
+class Problems:
+    """What is wrong with one model; ``raise_if_any`` turns it into a single ``LoadError``."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.messages: list[str] = []
+
+    def add(self, message: str) -> None:
+        """Note a problem; the same words are noted once."""
+        if message not in self.messages:
+            self.messages.append(message)
+
+    def raise_if_any(self) -> None:
+        """Raise a ``LoadError`` that lists all problems, if there are any."""
+        if not self.messages:
+            return
+        if len(self.messages) == 1:
+            raise LoadError(f"{self.source}: {self.messages[0]}")
+        lines = [f"{self.source}: {len(self.messages)} problems:"]
+        lines += [f"  - {message}" for message in self.messages[:_SHOWN]]
+        if len(self.messages) > _SHOWN:
+            lines.append(f"  - and {len(self.messages) - _SHOWN} more")
+        raise LoadError("\n".join(lines))

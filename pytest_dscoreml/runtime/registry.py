@@ -1,0 +1,171 @@
+"""The kernel registries, one per format: a decorator registers, a duplicate raises, a signature is the contract.
+
+``@mil.kernel("linear")`` and ``@nn.kernel("innerProduct")`` register a function. Its parameters carry the names of the
+Core ML specification and its annotations say what form a value takes:
+
+=====================  ==========================================================================================
+``Array``              an array
+``Arrays``             a sequence of arrays (``*inputs: Array`` for a neural network layer with any number of inputs)
+``int float bool str`` a Python scalar
+``Ints Floats Bools``  a tuple of Python scalars
+``Optional[...]``      the same, and the file may leave it out
+=====================  ==========================================================================================
+
+An ML Program's kernel takes everything by keyword. A neural network's takes the layer's inputs by position and the
+layer's fields by keyword. Imports only NumPy.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Callable, Optional, TypeVar, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Arrays = Sequence[Array]
+Ints = tuple[int, ...]
+Floats = tuple[float, ...]
+Bools = tuple[bool, ...]
+
+_KINDS: dict[Any, str] = {
+    Array: "array",
+    Arrays: "arrays",
+    int: "int",
+    float: "float",
+    bool: "bool",
+    str: "str",
+    Ints: "ints",
+    Floats: "floats",
+    Bools: "bools",
+}
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a kernel: its name, the form of its values, and whether the file must set it."""
+
+    name: str
+    kind: str
+    required: bool
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A registered function and what the compiler may assume of it.
+
+    ``inputs`` are its positional parameters (a layer's inputs; any number of them if ``variadic``), ``parameters`` its
+    keyword ones.
+
+    ``since`` is the first iOS version (15, 16, ...) whose operation it implements. ``wide`` kernels get float16 values
+    as float32, so that only their result is rounded. ``fresh`` kernels never return a view of an argument.
+    ``overwrites`` names the array parameter that the kernel changes and returns; the executor passes it a copy unless
+    nobody else can see that array. ``grows`` kernels make arrays of a size that an argument's value asks for.
+    """
+
+    op: str
+    since: int
+    function: Callable[..., Any]
+    inputs: tuple[Parameter, ...]
+    variadic: bool
+    parameters: Mapping[str, Parameter]
+    wide: bool
+    fresh: bool
+    overwrites: Optional[str]
+    grows: bool
+
+    @property
+    def accepts(self) -> str:
+        """The names it takes, for messages."""
+        return ", ".join(self.parameters) or "no parameters"
+
+
+class DuplicateKernelError(TypeError):
+    """Two functions claim the same operation: a mistake in the source, raised at import."""
+
+
+class Registry:
+    """The kernels of one format, by operation name and opset."""
+
+    def __init__(self, format: str) -> None:
+        self.format = format
+        self._kernels: dict[str, dict[int, Kernel]] = {}
+
+    def kernel(
+        self,
+        op: str,
+        *,
+        since: int = 0,
+        wide: bool = False,
+        fresh: bool = False,
+        overwrites: Optional[str] = None,
+        grows: bool = False,
+    ) -> Callable[[_Function], _Function]:
+        """Register the decorated function as the kernel of ``op``; see ``Kernel`` for the flags."""
+
+        def register(function: _Function) -> _Function:
+            versions = self._kernels.setdefault(op, {})
+            if since in versions:
+                raise DuplicateKernelError(f"{self.format} kernel {op!r} (since {since}) is registered twice")
+            inputs, variadic, parameters = _signature(function)
+            versions[since] = Kernel(
+                op=op,
+                since=since,
+                function=function,
+                inputs=inputs,
+                variadic=variadic,
+                parameters=parameters,
+                wide=wide,
+                fresh=fresh,
+                overwrites=overwrites,
+                grows=grows,
+            )
+            return function
+
+        return register
+
+    def find(self, op: str, ios: int) -> Optional[Kernel]:
+        """The kernel for ``op`` in the opset of iOS version ``ios``, or ``None``."""
+        versions = self._kernels.get(op, {})
+        usable = [since for since in versions if since <= ios]
+        return versions[max(usable)] if usable else None
+
+    def __iter__(self) -> Iterator[Kernel]:
+        for op in sorted(self._kernels):
+            yield from (self._kernels[op][since] for since in sorted(self._kernels[op]))
+
+
+def _signature(function: Callable[..., Any]) -> tuple[tuple[Parameter, ...], bool, dict[str, Parameter]]:
+    hints = typing.get_type_hints(function)
+    inputs: list[Parameter] = []
+    parameters: dict[str, Parameter] = {}
+    variadic = False
+    for name, parameter in inspect.signature(function).parameters.items():
+        described = Parameter(name, _kind(hints[name]), parameter.default is parameter.empty)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            variadic = True
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            parameters[name] = described
+        else:
+            inputs.append(described)
+    return tuple(inputs), variadic, parameters
+
+
+def _kind(hint: Any) -> str:
+    if typing.get_origin(hint) is Union:
+        (hint,) = (item for item in typing.get_args(hint) if item is not type(None))
+    return _KINDS[hint]
+
+
+mil = Registry("mlprogram")
+nn = Registry("neuralnetwork")
+
+
+def is_half(value: Any) -> bool:
+    """Whether ``value`` is a float16 array."""
+    return isinstance(value, np.ndarray) and value.dtype == np.float16
