@@ -1,0 +1,1 @@
+"""What agreement means: metrics, tolerances and the words of a failure. Imports `engines` and what lies below."""

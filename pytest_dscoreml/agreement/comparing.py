@@ -1,0 +1,112 @@
+"""One conversion under comparison: its tolerances, its words in messages, and what has been measured of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pytest_dscoreml.agreement import metrics
+from pytest_dscoreml.agreement.measurements import Measurements, Transcript
+from pytest_dscoreml.agreement.metrics import Context
+from pytest_dscoreml.agreement.tolerances import Tolerances
+from pytest_dscoreml.agreement.transcripts import assert_transcripts_agree
+from pytest_dscoreml.engines.protocol import Floats, Outputs, State
+from pytest_dscoreml.model.alphabet import Alphabet
+
+
+@dataclass
+class Comparison:
+    """Asserts agreement and keeps what it measured, the failing values too.
+
+    Attributes:
+        label: of the conversion, for messages: `dynamic, mlprogram, float32`.
+        tolerances: those of its precision.
+        alphabet: names the classes.
+        measured: everything measured so far.
+    """
+
+    label: str
+    tolerances: Tolerances
+    alphabet: Alphabet
+    measured: Measurements = field(default_factory=Measurements)
+
+    def context(self, length: int, case: object = "") -> Context:
+        """How messages name a sequence of `length` steps, drawn as `case`."""
+        return Context(f"{self.label}, T={length}", str(case))
+
+    def sequence(self, expected: Outputs) -> None:
+        """Count a sequence about to be compared."""
+        self.measured.sequence(len(expected.logits))
+
+    def probabilities(self, *, expected: Outputs, obtained: Outputs, case: object = "") -> None:
+        """Require agreement of the softmax's output."""
+        self.measured.saw_logits(_largest(expected.logits, obtained.logits))
+        metrics.assert_probabilities_agree(
+            expected=expected.logits,
+            obtained=obtained.logits,
+            tolerance=self.tolerances.probabilities,
+            alphabet=self.alphabet,
+            context=self.context(len(expected.logits), case),
+        )
+
+    def log_probabilities(self, *, expected: Outputs, obtained: Outputs, case: object = "") -> None:
+        """Require agreement before the softmax; the expected side must show its raw logits."""
+        assert expected.raw_logits is not None, "the reference engine shows its raw logits"
+        metrics.assert_log_probabilities_agree(
+            expected=expected.raw_logits,
+            obtained=obtained.logits,
+            tolerance=self.tolerances.log_probabilities,
+            floor=self.tolerances.floor,
+            alphabet=self.alphabet,
+            context=self.context(len(expected.logits), case),
+        )
+
+    def distributions(self, obtained: Outputs, *, case: object = "") -> None:
+        """Require that every row is a distribution: finite, within 0 and 1, its sum one."""
+        metrics.assert_distributions(
+            obtained.logits, tolerance=self.tolerances.sums, context=self.context(len(obtained.logits), case)
+        )
+
+    def states(self, *, expected: State, obtained: State, length: int, case: object = "") -> None:
+        """Require agreement of c and h after `length` steps."""
+        self.measured.saw_states(max(_largest(expected.c, obtained.c), _largest(expected.h, obtained.h)))
+        metrics.assert_states_agree(
+            expected=expected, obtained=obtained, tolerances=self.tolerances, context=self.context(length, case)
+        )
+
+    def outputs(self, *, expected: Outputs, obtained: Outputs, case: object = "") -> None:
+        """Require agreement of probabilities and states, of a sequence that is counted here."""
+        self.sequence(expected)
+        self.probabilities(expected=expected, obtained=obtained, case=case)
+        self.states(expected=expected.state, obtained=obtained.state, length=len(expected.logits), case=case)
+
+    def greedy(self, *, expected: Outputs, obtained: Outputs, case: object = "") -> None:
+        """Require the same greedy path, and count the frames that differ."""
+        if obtained.logits.shape == expected.logits.shape:
+            flips = metrics.greedy_flips(expected=expected.logits, obtained=obtained.logits)
+            self.measured.greedy_mismatches += len(flips)
+        metrics.assert_greedy_paths_agree(
+            expected=expected.logits,
+            obtained=obtained.logits,
+            tolerance=self.tolerances.probabilities,
+            alphabet=self.alphabet,
+            context=self.context(len(expected.logits), case),
+        )
+
+    def transcript(self, *, audio: str, decoder: str, expected: str, obtained: str) -> None:
+        """Require the same transcription, to the letter."""
+        self.measured.transcripts.append(Transcript(audio, decoder, expected, obtained))
+        assert_transcripts_agree(
+            expected=expected, obtained=obtained, context=Context(f"{self.label}, {audio}, decoder {decoder}")
+        )
+
+
+def _largest(expected: Floats, obtained: Floats) -> float:
+    """Largest absolute difference; infinite where the shapes differ or a value is not finite."""
+    if expected.shape != obtained.shape:
+        return float("inf")
+    if not expected.size:
+        return 0.0
+    error = float(np.max(np.abs(expected.astype(np.float64) - obtained.astype(np.float64))))
+    return error if np.isfinite(error) else float("inf")

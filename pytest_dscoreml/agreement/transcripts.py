@@ -1,0 +1,38 @@
+"""Compares transcriptions and aligns them where they differ."""
+
+from __future__ import annotations
+
+import difflib
+
+from pytest_dscoreml.agreement.disagreement import Disagreement
+from pytest_dscoreml.agreement.metrics import Context
+
+
+def assert_transcripts_agree(*, expected: str, obtained: str, context: Context) -> None:
+    """Require two transcriptions to be the same text.
+
+    Raises:
+        Disagreement: they differ; both are shown with the differing characters marked.
+    """
+    if expected != obtained:
+        marks = _marks(expected, obtained)
+        raise Disagreement(
+            f"{context.head('transcription')} differs:\n"
+            f"  expected {expected!r}\n"
+            f"  obtained {obtained!r}\n"
+            f"           {marks}"
+        )
+
+
+def _marks(expected: str, obtained: str) -> str:
+    """Under the obtained text: `^` below what was put in or replaced, `v` before what is missing.
+
+    A deletion at the end gets a mark behind the text. The leading space stands for the opening quote of repr.
+    """
+    marks = [" "] * (len(obtained) + 2)
+    for action, _, _, start, stop in difflib.SequenceMatcher(None, expected, obtained, autojunk=False).get_opcodes():
+        if action == "delete":
+            marks[start + 1] = "v"
+        elif action != "equal":
+            marks[start + 1 : stop + 1] = "^" * (stop - start)
+    return "".join(marks).rstrip()

@@ -1,0 +1,1 @@
+"""What runs a model: one protocol, an engine per way of running. Imports `conversion`, `runtime`, `speech`, `model`."""

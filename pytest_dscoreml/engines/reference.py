@@ -1,0 +1,42 @@
+"""The reference engine: a converted model through our own NumPy runtime, on any system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pytest_dscoreml.engines.coreml_file import run_file
+from pytest_dscoreml.engines.protocol import Floats, Outputs, State
+from pytest_dscoreml.errors import EngineError, RuntimeModelError
+from pytest_dscoreml.model.weights import Geometry
+from pytest_dscoreml.runtime import ReferenceModel
+
+
+class ReferenceEngine:
+    """Runs a `.mlmodel` or `.mlpackage`.
+
+    Args:
+        path: the converted model.
+        geometry: sizes of the model it was converted from.
+        n_steps: steps of every call, None where the model takes any number.
+
+    Raises:
+        EngineError: the runtime refuses the file; the message lists every reason.
+    """
+
+    def __init__(self, path: Path, geometry: Geometry, n_steps: int | None) -> None:
+        self.name = f"reference (NumPy {np.__version__})"
+        self.geometry = geometry
+        self.n_steps = n_steps
+        try:
+            self.model = ReferenceModel(path)
+        except RuntimeModelError as error:
+            raise EngineError(f"{self.name} refuses {path}: {error}") from error
+
+    def run(self, windows: Floats, length: int, state: State) -> Outputs:
+        """Run one call; see the protocol."""
+        try:
+            return run_file(self.name, self.model.predict, self.geometry, windows, length, state)
+        except RuntimeModelError as error:
+            raise EngineError(f"{self.name}: {error}") from error

@@ -1,0 +1,249 @@
+"""The fixtures that tests request, the built-in suite's and users' alike. Heavy imports are late.
+
+Without `--dscoreml-model` there is nothing to give: a test that requests one of them is skipped, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_dscoreml.errors import UsageError
+
+if TYPE_CHECKING:
+    from hypothesis import settings
+    from hypothesis.strategies import SearchStrategy
+
+    from pytest_dscoreml.agreement.comparing import Comparison
+    from pytest_dscoreml.agreement.measurements import Measurements
+    from pytest_dscoreml.agreement.tolerances import Tolerances
+    from pytest_dscoreml.conversion.convert import Conversion
+    from pytest_dscoreml.conversion.variants import ConversionSpec, Variant
+    from pytest_dscoreml.engines.protocol import Engine
+    from pytest_dscoreml.engines.streaming import Stream
+    from pytest_dscoreml.engines.tensorflow import TensorFlowEngine
+    from pytest_dscoreml.gate import Gate, Recording
+    from pytest_dscoreml.model.loading import GraphFile, Model
+    from pytest_dscoreml.speech.transcription import Decoder
+    from pytest_dscoreml.strategies import Material
+
+GATE: pytest.StashKey[Gate] = pytest.StashKey()
+#: What a test measured, by the name of the conversion.
+MEASURED: pytest.StashKey[dict[str, Measurements]] = pytest.StashKey()
+
+MARKER = "dscoreml"
+MARKER_HELP = (
+    "dscoreml(variants=..., targets=..., precisions=...): run this test only for conversions with one of the named "
+    "variants, targets and precisions; what is left out stays unrestricted"
+)
+NO_MODEL = "no model to gate: give --dscoreml-model=PATH or --dscoreml-model=demo"
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Parametrize tests that request a conversion, a set of variants or a recording."""
+    names = {"dscoreml_conversion", "dscoreml_variants", "dscoreml_recording"} & set(metafunc.fixturenames)
+    gate = metafunc.config.stash.get(GATE, None)
+    if not names or gate is None:
+        return
+    specs = _marked(metafunc, gate.specs)
+    if "dscoreml_conversion" in names:
+        _parametrize(metafunc, "dscoreml_conversion", {spec.name: spec for spec in specs}, "no conversion is selected")
+    if "dscoreml_variants" in names:
+        groups: dict[str, list[ConversionSpec]] = {}
+        for spec in specs:
+            groups.setdefault(f"{spec.target}-{spec.precision}", []).append(spec)
+        groups = {name: group for name, group in groups.items() if len(group) > 1}
+        reason = "agreement of variants needs two or more of them (--dscoreml-variant)"
+        _parametrize(metafunc, "dscoreml_variants", groups, reason)
+    if "dscoreml_recording" in names:
+        recordings = {recording.utterance.name: index for index, recording in enumerate(gate.recordings)}
+        _parametrize(metafunc, "dscoreml_recording", recordings, "no recording to transcribe: give --dscoreml-audio")
+
+
+def _parametrize(metafunc: pytest.Metafunc, name: str, cases: Mapping[str, Any], otherwise: str) -> None:
+    """One test for each case; where there is none, one skipped test that says why."""
+    params = [pytest.param(case, id=identity) for identity, case in cases.items()]
+    none = pytest.param(None, id="none", marks=pytest.mark.skip(reason=otherwise))
+    metafunc.parametrize(name, params or [none], indirect=True, scope="session")
+
+
+def _marked(metafunc: pytest.Metafunc, specs: Sequence[ConversionSpec]) -> list[ConversionSpec]:
+    """Those of the conversions under test that every `dscoreml` marker of the test admits."""
+    chosen = list(specs)
+    for marker in metafunc.definition.iter_markers(MARKER):
+        unknown = set(marker.kwargs) - {"variants", "targets", "precisions"}
+        if marker.args or unknown:
+            raise pytest.UsageError(f"{metafunc.definition.nodeid}: {MARKER_HELP}")
+        from pytest_dscoreml.conversion.variants import Precision, Target, Variant, select
+
+        wanted = {
+            "variants": list(Variant),
+            "targets": list(Target),
+            "precisions": list(Precision),
+            **{key: [value] if isinstance(value, str) else value for key, value in marker.kwargs.items()},
+        }
+        try:
+            admitted = select(**wanted)
+        except UsageError as error:
+            raise pytest.UsageError(f"{metafunc.definition.nodeid}: marker dscoreml: {error}") from None
+        chosen = [spec for spec in chosen if spec in admitted]
+    return chosen
+
+
+def conversions_of(item: pytest.Item) -> list[ConversionSpec]:
+    """The conversions that a test is about."""
+    params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+    one, several = params.get("dscoreml_conversion"), params.get("dscoreml_variants")
+    return [*([] if one is None else [one]), *(several or [])]
+
+
+@pytest.fixture(scope="session")
+def dscoreml_gate(pytestconfig: pytest.Config) -> Gate:
+    """Everything that was opened for this run; the other fixtures are views of it."""
+    gate = pytestconfig.stash.get(GATE, None)
+    if gate is None:
+        pytest.skip(NO_MODEL)
+    return gate
+
+
+@pytest.fixture(scope="session")
+def dscoreml_model(dscoreml_gate: Gate) -> Model:
+    """The model under test: geometry, metadata, graphs."""
+    return dscoreml_gate.model
+
+
+@pytest.fixture(scope="session")
+def dscoreml_graphs(dscoreml_model: Model) -> Mapping[str, GraphFile]:
+    """The model's TensorFlow graphs by kind, `static` and `dynamic`."""
+    return dscoreml_model.graphs
+
+
+@pytest.fixture(scope="session")
+def dscoreml_reference(dscoreml_gate: Gate) -> TensorFlowEngine:
+    """TensorFlow on the dynamic graph: what is expected of every conversion."""
+    return dscoreml_gate.reference
+
+
+@pytest.fixture(scope="session")
+def dscoreml_conversion(request: pytest.FixtureRequest, dscoreml_gate: Gate) -> Conversion:
+    """A conversion: the test runs once for each that is selected."""
+    return dscoreml_gate.conversion(request.param)
+
+
+@pytest.fixture(scope="session")
+def dscoreml_engine(dscoreml_gate: Gate, dscoreml_conversion: Conversion) -> Engine:
+    """The engine that runs `dscoreml_conversion`."""
+    return dscoreml_gate.engine(dscoreml_conversion.spec)
+
+
+@pytest.fixture
+def dscoreml_stream(dscoreml_engine: Engine) -> Stream:
+    """A streaming recogniser on `dscoreml_engine`, from a state of zeros."""
+    from pytest_dscoreml.engines.streaming import Stream
+
+    return Stream(dscoreml_engine)
+
+
+@pytest.fixture(scope="session")
+def dscoreml_variants(request: pytest.FixtureRequest, dscoreml_gate: Gate) -> Mapping[Variant, Engine]:
+    """The engines of all variants of one target and precision: the test runs once for each of those."""
+    specs: list[ConversionSpec] = request.param
+    return {spec.variant: dscoreml_gate.engine(spec) for spec in specs}
+
+
+@pytest.fixture(scope="session")
+def dscoreml_tolerances(dscoreml_gate: Gate, dscoreml_conversion: Conversion) -> Tolerances:
+    """The named tolerances of `dscoreml_conversion`'s precision."""
+    return dscoreml_gate.tolerances(dscoreml_conversion.spec)
+
+
+@pytest.fixture
+def dscoreml_comparison(
+    request: pytest.FixtureRequest, dscoreml_gate: Gate, dscoreml_conversion: Conversion
+) -> Comparison:
+    """Asserts agreement for `dscoreml_conversion`; what it measures goes into the summary and the report."""
+    return _comparison(request.node, dscoreml_gate, dscoreml_conversion.spec)
+
+
+@pytest.fixture
+def dscoreml_comparisons(
+    request: pytest.FixtureRequest, dscoreml_gate: Gate, dscoreml_variants: Mapping[Variant, Engine]
+) -> Mapping[Variant, Comparison]:
+    """As `dscoreml_comparison`, for each of `dscoreml_variants`."""
+    return {spec.variant: _comparison(request.node, dscoreml_gate, spec) for spec in conversions_of(request.node)}
+
+
+def _comparison(node: pytest.Item, gate: Gate, spec: ConversionSpec) -> Comparison:
+    """A comparison whose measurements are kept with the test."""
+    from pytest_dscoreml.agreement.comparing import Comparison
+
+    label = f"{spec.variant}, {spec.target}, {spec.precision}"
+    comparison = Comparison(label, gate.tolerances(spec), gate.model.metadata.alphabet)
+    node.stash.setdefault(MEASURED, {})[spec.name] = comparison.measured
+    return comparison
+
+
+@pytest.fixture(scope="session")
+def dscoreml_recording(request: pytest.FixtureRequest, dscoreml_gate: Gate) -> Recording:
+    """A recording with its windows: the test runs once for each of the demo's and of `--dscoreml-audio`."""
+    recordings: Sequence[Recording] = dscoreml_gate.recordings
+    return recordings[request.param]
+
+
+@pytest.fixture(scope="session")
+def dscoreml_decoder(dscoreml_gate: Gate) -> Decoder:
+    """The beam search decoder; with the scorer where `--dscoreml-scorer` was given."""
+    return dscoreml_gate.decoders[-1]
+
+
+@pytest.fixture(scope="session")
+def dscoreml_material(dscoreml_gate: Gate) -> Material:
+    """Makes windows and states of drawn cases."""
+    return dscoreml_gate.material
+
+
+@pytest.fixture(scope="session")
+def dscoreml_cases(dscoreml_gate: Gate) -> SearchStrategy[Any]:
+    """A Hypothesis strategy of sequences: length (1 to `--dscoreml-max-steps`), features, state."""
+    from pytest_dscoreml.strategies import cases
+
+    return cases(dscoreml_gate.model.n_steps, dscoreml_gate.settings.max_steps)
+
+
+@pytest.fixture(scope="session")
+def dscoreml_cut_cases(dscoreml_gate: Gate) -> SearchStrategy[Any]:
+    """A Hypothesis strategy of sequences with a way to cut each into pieces."""
+    from pytest_dscoreml.strategies import cut_cases
+
+    return cut_cases(dscoreml_gate.model.n_steps, dscoreml_gate.settings.max_steps)
+
+
+@pytest.fixture(scope="session")
+def dscoreml_settings(pytestconfig: pytest.Config, dscoreml_gate: Gate) -> settings:
+    """Hypothesis's settings for the gate.
+
+    Every run draws the same examples, so that the verdict hangs on the conversion alone; `--hypothesis-seed` draws others.
+    """
+    from hypothesis import Phase, settings
+
+    return settings(
+        max_examples=dscoreml_gate.settings.max_examples,
+        deadline=None,
+        derandomize=pytestconfig.getoption("--hypothesis-seed", None) is None,
+        database=None,
+        # One cause shows as several errors (a state, then a probability): the first to be shrunk is enough.
+        report_multiple_bugs=False,
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    )
+
+
+@pytest.fixture(scope="session")
+def dscoreml_check(dscoreml_settings: settings) -> Callable[[Callable[..., None]], None]:
+    """Runs a function decorated with `given` under the gate's settings."""
+
+    def check(holds: Callable[..., None]) -> None:
+        dscoreml_settings(holds)()
+
+    return check

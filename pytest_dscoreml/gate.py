@@ -1,0 +1,269 @@
+"""One run of the gate: what was asked for, opened once each and only when it is needed. Knows nothing of pytest's hooks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pytest_dscoreml.agreement.tolerances import BY_PRECISION, Tolerances
+from pytest_dscoreml.conversion.cache import Cache
+from pytest_dscoreml.conversion.convert import Conversion, convert
+from pytest_dscoreml.conversion.process import Converter
+from pytest_dscoreml.conversion.variants import ConversionSpec, Variant, select
+from pytest_dscoreml.engines.choosing import engine_name, open_engine
+from pytest_dscoreml.engines.protocol import Engine, Floats, Outputs
+from pytest_dscoreml.engines.streaming import recognise
+from pytest_dscoreml.engines.tensorflow import TensorFlowEngine
+from pytest_dscoreml.errors import AudioError, ConversionError, ModelError
+from pytest_dscoreml.model.alphabet import Alphabet
+from pytest_dscoreml.model.demo import DEMO, Utterance, demo_speech
+from pytest_dscoreml.model.loading import Model, load_model
+from pytest_dscoreml.model.metadata import Metadata
+from pytest_dscoreml.options import Settings
+from pytest_dscoreml.runtime import ReferenceModel
+from pytest_dscoreml.speech.audio import read_wav
+from pytest_dscoreml.speech.decoding import Decoder, choose_decoder
+from pytest_dscoreml.speech.features import FeatureConfig, graph_mfcc, mfcc, whiten, windows
+from pytest_dscoreml.strategies import Material
+
+#: Frames of the material that drawn sequences are cut from: enough for variety, little enough to make quickly.
+MATERIAL_FRAMES = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """An utterance with its context windows [T, 19, 26]."""
+
+    utterance: Utterance
+    windows: Floats
+
+
+class Gate:
+    """Opens the model, its conversions, engines, speech and decoders for one run.
+
+    Args:
+        settings: the options.
+        failed: conversions that are known to fail, with the reason, from the process that tried.
+
+    Raises:
+        UsageError: something that was asked for cannot be used; everything cheap is checked here, before any test.
+    """
+
+    def __init__(self, settings: Settings, failed: Mapping[str, str] | None = None) -> None:
+        self.settings = settings
+        self.specs = select(settings.variants, settings.targets, settings.precisions)
+        self.engine_name = engine_name(settings.engine)
+        self.cache = Cache(settings.cache_dir)
+        self.converter = Converter(settings.converter, timeout_seconds=settings.converter_timeout)
+        self.converter_versions = dict(self.converter.versions())
+        self.model: Model = load_model(
+            settings.model, exports=self.cache.directory / "graphs", metadata=_metadata(settings.alphabet)
+        )
+        self._check_alphabet()
+        self.recordings: tuple[Recording, ...] = tuple(map(self._recording, self._utterances()))
+        self.decoders: tuple[Decoder, ...] = self._choose_decoders()
+        #: The conversions that will be asked for: the first to be asked for has all of them made, in one process.
+        self.wanted: Sequence[ConversionSpec] = self.specs
+        self.progress: Callable[[str], None] = lambda line: None
+        self._failed = dict(failed or {})
+        self._conversions: dict[ConversionSpec, Conversion | ConversionError] = {}
+        self._files: dict[ConversionSpec, ReferenceModel] = {}
+        self._engines: dict[ConversionSpec, Engine] = {}
+        self._expected: dict[Recording, Outputs] = {}
+        self._texts: dict[tuple[str, str], str] = {}
+
+    def _check_alphabet(self) -> None:
+        """A graph carries its alphabet; one that was given beside it must be the same."""
+        given = self.settings.alphabet
+        if given is not None and Alphabet.from_file(given) != self.model.metadata.alphabet:
+            raise ModelError(
+                f"--dscoreml-alphabet={given}: not the alphabet that the graph carries; leave the option out for a graph"
+            )
+
+    # -- speech -------------------------------------------------------------------------------------------------------
+
+    def _utterances(self) -> tuple[Utterance, ...]:
+        """What is transcribed: the demo's own speech and the user's."""
+        demo = demo_speech() if self.settings.model == (DEMO,) else ()
+        return (*demo, *(Utterance(path, None) for path in self.settings.audio))
+
+    def _recording(self, utterance: Utterance) -> Recording:
+        samples = read_wav(utterance.path, sample_rate=self.model.metadata.sample_rate)
+        frames = self.features(samples)
+        if not len(frames):
+            window = self.model.metadata.feature_win_len
+            raise AudioError(f"{utterance.path}: shorter than one window of {window} ms; give a longer recording")
+        made = windows(frames, n_context=self.model.geometry.n_context)
+        # Models of that time were trained on windows of zero mean and unit variance.
+        return Recording(utterance, whiten(made) if self.settings.front_end == "python_speech_features" else made)
+
+    def features(self, samples: np.ndarray[Any, np.dtype[np.int16]]) -> Floats:
+        """MFCC frames [T, 26] of int16 samples, by the front end of the settings."""
+        if self.settings.front_end == "graph":
+            return graph_mfcc(self.reference.features, samples, config=self._feature_config)
+        front_end = "deepspeech" if self.settings.front_end == "numpy" else self.settings.front_end
+        return mfcc(samples, front_end=front_end, config=self._feature_config)
+
+    @property
+    def _feature_config(self) -> FeatureConfig:
+        metadata = self.model.metadata
+        return FeatureConfig(
+            sample_rate=metadata.sample_rate,
+            win_len_ms=metadata.feature_win_len,
+            win_step_ms=metadata.feature_win_step,
+            n_input=self.model.geometry.n_input,
+        )
+
+    @cached_property
+    def material(self) -> Material:
+        """Real speech (the model's, else the demo's) and silence, for Hypothesis to cut sequences from."""
+        rate = self.model.metadata.sample_rate
+        spoken = [utterance.path for utterance in self._utterances()] or [utterance.path for utterance in demo_speech()]
+        frames = np.concatenate([self.features(read_wav(path, sample_rate=rate)) for path in spoken])
+        silence = self.features(np.zeros(rate, np.int16))[0]
+        return Material(frames[:MATERIAL_FRAMES], silence, self.model.geometry)
+
+    # -- engines ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def reference(self) -> TensorFlowEngine:
+        """TensorFlow on the dynamic graph: what every conversion is compared with."""
+        return TensorFlowEngine(self.model.graphs["dynamic"].path)
+
+    @cached_property
+    def static_reference(self) -> TensorFlowEngine:
+        """TensorFlow on the static graph."""
+        return TensorFlowEngine(self.model.graphs["static"].path)
+
+    def engine(self, spec: ConversionSpec) -> Engine:
+        """The engine that runs a conversion.
+
+        Raises:
+            ConversionError: the conversion failed.
+            EngineError: the engine refuses it.
+        """
+        if spec not in self._engines:
+            self._engines[spec] = self.open(self.conversion(spec).path, spec)
+        return self._engines[spec]
+
+    def open(self, path: Path, spec: ConversionSpec) -> Engine:
+        """An engine of its own on a file of that conversion's kind; raises EngineError where it refuses the file."""
+        n_steps = None if spec.variant is Variant.DYNAMIC else self.model.n_steps
+        units = self.settings.compute_units
+        return open_engine(self.engine_name, path, self.model.geometry, n_steps, compute_units=units)
+
+    def file(self, spec: ConversionSpec) -> ReferenceModel:
+        """The converted file as the runtime reads it, whatever engine runs it: its interface and its operations.
+
+        Raises:
+            ConversionError: the conversion failed.
+            RuntimeModelError: the file is damaged, or has an operation the runtime does not know.
+        """
+        if spec not in self._files:
+            self._files[spec] = ReferenceModel(self.conversion(spec).path)
+        return self._files[spec]
+
+    def tolerances(self, spec: ConversionSpec) -> Tolerances:
+        """The tolerances of a conversion's precision."""
+        return BY_PRECISION[spec.precision.value]
+
+    def expected(self, recording: Recording) -> Outputs:
+        """The reference's outputs for the whole of a recording, computed once."""
+        if recording not in self._expected:
+            self._expected[recording] = recognise(self.reference, recording.windows)
+        return self._expected[recording]
+
+    def expected_text(self, recording: Recording, decoder: Decoder) -> str:
+        """What a decoder makes of the reference's probabilities."""
+        return self.text(self.expected(recording).logits, decoder)
+
+    def text(self, probabilities: Floats, decoder: Decoder) -> str:
+        """What a decoder makes of probabilities [T, classes]; the same ones, bit for bit, are decoded once.
+
+        Decoding takes far longer than all the rest, and several conversions often give the very same numbers.
+        """
+        key = (decoder.name, hashlib.sha256(np.ascontiguousarray(probabilities).tobytes()).hexdigest())
+        if key not in self._texts:
+            self._texts[key] = decoder.decode(probabilities).text
+        return self._texts[key]
+
+    # -- conversions --------------------------------------------------------------------------------------------------
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest sequence that will be asked for; a dynamic conversion must admit it."""
+        return max([self.settings.max_steps, *(len(recording.windows) for recording in self.recordings)])
+
+    def convert(self, specs: Iterable[ConversionSpec]) -> None:
+        """Make those of the conversions that are not there yet; failures are kept, and raised when asked for."""
+        wanted = [spec for spec in dict.fromkeys(specs) if spec not in self._conversions]
+        for spec in wanted:
+            if spec.name in self._failed:
+                self._conversions[spec] = ConversionError(self._failed[spec.name])
+        missing = [spec for spec in wanted if spec not in self._conversions]
+        if missing:
+            made = convert(
+                self.model.paths,
+                missing,
+                converter=self.converter,
+                cache=self.cache,
+                n_steps=self.model.n_steps,
+                longest=self.longest,
+                progress=self.progress,
+                window=(self.model.geometry.n_window, self.model.geometry.n_input),
+            )
+            self._conversions.update(made)
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """The conversions that failed so far, with the reason, by name."""
+        return {spec.name: str(made) for spec, made in self._conversions.items() if isinstance(made, ConversionError)}
+
+    @property
+    def conversions(self) -> dict[str, Conversion]:
+        """The conversions made so far, by name."""
+        return {spec.name: made for spec, made in self._conversions.items() if isinstance(made, Conversion)}
+
+    def conversion(self, spec: ConversionSpec) -> Conversion:
+        """A conversion; the first call makes all that are wanted.
+
+        Raises:
+            ConversionError: it failed.
+        """
+        if spec not in self._conversions:
+            self.convert([*self.wanted, spec])
+        made = self._conversions[spec]
+        if isinstance(made, ConversionError):
+            # A fresh one each time: a raised exception keeps the frames of whoever raised it last.
+            raise ConversionError(str(made)) from made
+        return made
+
+    # -- decoding -----------------------------------------------------------------------------------------------------
+
+    def _choose_decoders(self) -> tuple[Decoder, ...]:
+        """The decoder without a scorer and, where one was given, the one with it."""
+        settings, alphabet = self.settings, self.model.metadata.alphabet
+        width = self.model.metadata.beam_width if settings.beam_width is None else settings.beam_width
+        plain = choose_decoder(settings.decoder, alphabet, beam_width=width)
+        if settings.scorer is None:
+            return (plain,)
+        scored = choose_decoder(
+            settings.decoder,
+            alphabet,
+            beam_width=width,
+            scorer=settings.scorer,
+            alpha=settings.lm_alpha,
+            beta=settings.lm_beta,
+        )
+        return (plain, scored)
+
+
+def _metadata(alphabet: Path | None) -> Metadata | None:
+    """Metadata for a checkpoint, which holds none, with the alphabet of the option."""
+    return None if alphabet is None else Metadata(alphabet=Alphabet.from_file(alphabet))

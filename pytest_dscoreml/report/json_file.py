@@ -1,0 +1,96 @@
+"""The results as JSON; docs/report.md documents the schema."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pytest_dscoreml import __version__
+from pytest_dscoreml.conversion.convert import Conversion
+from pytest_dscoreml.errors import UsageError
+from pytest_dscoreml.files import write_whole
+from pytest_dscoreml.gate import Gate
+from pytest_dscoreml.report.results import ConversionResult, Results
+
+#: Raised when a field is removed or changes its meaning; new fields alone do not raise it.
+SCHEMA_VERSION = 1
+FILE_NAME = "results.json"
+
+
+def write(directory: Path, gate: Gate, results: Results) -> Path:
+    """Write `results.json` into a directory, whole or not at all; returns its path.
+
+    Raises:
+        UsageError: the directory cannot be written.
+    """
+    path = directory / FILE_NAME
+    text = json.dumps(document(gate, results), indent=2, allow_nan=False)
+    try:
+        write_whole(path, text.encode() + b"\n")
+    except OSError as error:
+        raise UsageError(f"--dscoreml-report={directory}: cannot be written ({error.strerror}); give another") from None
+    return path
+
+
+def document(gate: Gate, results: Results) -> dict[str, Any]:
+    """The run as plain values; differences that are infinite are written as the text `infinite`."""
+    model = gate.model
+    return {
+        "schema": SCHEMA_VERSION,
+        "version": __version__,
+        "converter": gate.converter_versions,
+        "numpy": np.__version__,
+        "engine": gate.engine_name,
+        "decoders": [decoder.name for decoder in gate.decoders],
+        "features": gate.settings.front_end,
+        "model": {
+            "name": model.name,
+            "sha256": model.hash,
+            "n_hidden": model.geometry.n_hidden,
+            "n_classes": model.geometry.n_classes,
+            "n_steps": model.n_steps,
+            "graphs": {
+                kind: {"sha256": graph.sha256, "exported": graph.exported} for kind, graph in model.graphs.items()
+            },
+        },
+        "conversions": {name: _conversion(name, result, gate) for name, result in results.conversions.items()},
+    }
+
+
+def _conversion(name: str, result: ConversionResult, gate: Gate) -> dict[str, Any]:
+    """One conversion: verdict, tests, measurements, and how it was made."""
+    made = gate.conversions.get(name)
+    measured = result.measured
+    return {
+        "verdict": result.verdict,
+        "tests": {"passed": result.passed, "failed": result.failures, "skipped": result.skipped},
+        "examples": measured.examples,
+        "longest": measured.longest,
+        "max_abs_error": {"logits": _number(measured.logits), "states": _number(measured.states)},
+        "greedy_mismatches": measured.greedy_mismatches,
+        "transcriptions": [{**vars(transcript), "agrees": transcript.agrees} for transcript in measured.transcripts],
+        "error": gate.failures.get(name),
+        "conversion": None if made is None else _made(made),
+    }
+
+
+def _made(made: Conversion) -> dict[str, Any]:
+    """How a conversion was made and what it declares."""
+    return {
+        "versions": dict(made.versions),
+        "seconds": made.seconds,
+        "cached": made.cached,
+        "bytes": made.size,
+        "op_counts": dict(made.op_counts),
+        "warnings": list(made.warnings),
+        "interface": made.interface.to_json(),
+    }
+
+
+def _number(value: float | None) -> float | str | None:
+    """JSON has no infinity."""
+    return value if value is None or math.isfinite(value) else "infinite"

@@ -1,0 +1,57 @@
+"""The results of a run, gathered from test reports: what every rendering shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from pytest_dscoreml.agreement.measurements import Measurements
+
+PASSED, FAILED, NOT_COMPARED = "passed", "failed", "not compared"
+
+
+@dataclass
+class ConversionResult:
+    """Of one conversion: its tests and what they measured.
+
+    Attributes:
+        passed: tests that passed.
+        failures: node ids of tests that failed, in any phase.
+        skipped: node ids of tests that were skipped.
+        measured: the sum of what the tests measured.
+    """
+
+    passed: int = 0
+    failures: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    measured: Measurements = field(default_factory=Measurements)
+
+    @property
+    def verdict(self) -> str:
+        """`passed` needs a comparison that happened; no failure alone is not enough."""
+        if self.failures:
+            return FAILED
+        return PASSED if self.passed and self.measured.examples else NOT_COMPARED
+
+
+class Results:
+    """By conversion, in the order in which they were first heard of."""
+
+    def __init__(self) -> None:
+        self.conversions: dict[str, ConversionResult] = {}
+
+    def add(self, report: pytest.TestReport, carried: Mapping[str, Any]) -> None:
+        """Take in a report of a test and what it carried: measurements by conversion, None where there were none."""
+        for name, measured in carried.items():
+            result = self.conversions.setdefault(name, ConversionResult())
+            if report.failed:
+                result.failures.append(report.nodeid)
+            elif report.skipped:
+                result.skipped.append(report.nodeid)
+            else:
+                result.passed += 1
+            if measured is not None:
+                result.measured.add(Measurements.from_json(measured))

@@ -1,0 +1,79 @@
+"""The header and the summary on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+
+import numpy as np
+import pytest
+
+from pytest_dscoreml import __version__
+from pytest_dscoreml.gate import Gate
+from pytest_dscoreml.report.results import FAILED, PASSED, ConversionResult, Results
+
+_COLUMNS = ("conversion", "verdict", "tests", "examples", "longest", "logits", "states", "greedy", "transcriptions")
+
+
+def header(gate: Gate) -> list[str]:
+    """What the run depends on: versions, engine, decoders, model."""
+    model, converter = gate.model, gate.converter_versions
+    exported = [kind for kind, graph in model.graphs.items() if graph.exported]
+    return [
+        f"dscoreml {__version__}: coremltools {converter['coremltools']}, tensorflow {converter['tensorflow']}, "
+        f"numpy {converter['numpy']} in the converter (python {converter['python']}); "
+        f"tensorflow {_tensorflow()}, numpy {np.__version__} here",
+        f"dscoreml engine: {gate.engine_name}; decoders: {', '.join(decoder.name for decoder in gate.decoders)}; "
+        f"features: {gate.settings.front_end}",
+        f"dscoreml model: {model.name}, {model.geometry}, static graph of {model.n_steps} steps, sha256 {model.hash[:12]}"
+        + (f" ({' and '.join(exported)} graph exported from its weights)" if exported else ""),
+    ]
+
+
+def _tensorflow() -> str:
+    """The version of TensorFlow here, without importing it: several distributions bring the package."""
+    for name in ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly", "tf-nightly-cpu"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return "(unknown version)"
+
+
+def summary(reporter: pytest.TerminalReporter, gate: Gate, results: Results) -> None:
+    """One row per conversion, failures first."""
+    if not results.conversions:
+        return
+    ordered = sorted(results.conversions.items(), key=lambda entry: entry[1].verdict == PASSED)
+    rows = [_COLUMNS, *(_row(name, result) for name, result in ordered)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    reporter.write_sep("=", f"dscoreml: {gate.model.name} on the {gate.engine_name} engine")
+    for row, verdict in zip(rows, ["", *(result.verdict for _, result in ordered)]):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+        reporter.write_line(line, red=verdict == FAILED, green=verdict == PASSED)
+    reporter.write_line("logits, states: largest absolute difference; greedy: frames whose most probable class differs")
+    for name, reason in gate.failures.items():
+        reporter.write_line(f"{name} was not converted: {reason}", red=True)
+
+
+def _row(name: str, result: ConversionResult) -> Sequence[str]:
+    """The cells of a conversion."""
+    measured = result.measured
+    total = result.passed + len(result.failures)
+    agreeing = sum(transcript.agrees for transcript in measured.transcripts)
+    return (
+        name,
+        result.verdict,
+        f"{result.passed}/{total}",
+        str(measured.examples),
+        str(measured.longest),
+        _error(measured.logits),
+        _error(measured.states),
+        str(measured.greedy_mismatches),
+        f"{agreeing} of {len(measured.transcripts)} agree" if measured.transcripts else "none",
+    )
+
+
+def _error(value: float | None) -> str:
+    """A largest difference; a dash where nothing was compared."""
+    return "-" if value is None else f"{value:.1e}"

@@ -1,0 +1,124 @@
+"""The active gate in a pytest run: registered only where `--dscoreml-model` was given."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from pytest_dscoreml import suite
+from pytest_dscoreml.errors import UsageError
+from pytest_dscoreml.fixtures import GATE, MEASURED, conversions_of
+from pytest_dscoreml.gate import Gate
+from pytest_dscoreml.options import Settings
+from pytest_dscoreml.report import json_file, terminal
+from pytest_dscoreml.report.failure import REPORTED, failure_text
+from pytest_dscoreml.report.results import Results
+
+#: Under which name workers of pytest-xdist get the failed conversions, and reports carry what was measured.
+FAILED, CARRIED = "dscoreml_failed", "dscoreml"
+
+
+class _Node(Protocol):
+    """What pytest-xdist hands to `pytest_configure_node`."""
+
+    workerinput: dict[str, Any]
+
+
+def start(config: pytest.Config) -> None:
+    """Open the gate and register its session.
+
+    Raises:
+        pytest.UsageError: something that was asked for cannot be used; the message says what and what to do.
+    """
+    try:
+        gate = Gate(Settings.of(config), failed=getattr(config, "workerinput", {}).get(FAILED))
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[GATE] = gate
+    config.pluginmanager.register(GateSession(config, gate), "dscoreml-session")
+
+
+class GateSession:
+    """Collects the suite, carries measurements from tests to the summary, and writes the report."""
+
+    def __init__(self, config: pytest.Config, gate: Gate) -> None:
+        self.config = config
+        self.gate = gate
+        self.results = Results()
+        gate.progress = self._show
+        self._add_suite()
+
+    def _add_suite(self) -> None:
+        """Have pytest collect the built-in suite beside, or instead of, what it collects anyway."""
+        chosen, directory = self.gate.settings.suite, str(Path(suite.__file__).parent)
+        explicit = self.config.args_source is pytest.Config.ArgsSource.ARGS
+        if chosen == "only":
+            self.config.args[:] = [directory]
+        elif chosen == "on" or (chosen == "auto" and not explicit):
+            self.config.args.append(directory)
+
+    @property
+    def _is_controller(self) -> bool:
+        """Whether this process only hands tests to workers of pytest-xdist."""
+        return bool(getattr(self.config.option, "tx", None)) and not hasattr(self.config, "workerinput")
+
+    def _show(self, line: str) -> None:
+        """Progress of long work, on the terminal of whoever has one."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None or reporter.verbosity < 0 or hasattr(self.config, "workerinput"):
+            return
+        capture: Any = self.config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            reporter.ensure_newline()
+            reporter.write_line(f"dscoreml: {line}")
+
+    def pytest_report_header(self) -> list[str]:
+        """Versions, engine, decoder and model."""
+        return terminal.header(self.gate)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Convert before workers start: each would wait for it anyway, and none of them has a terminal."""
+        if self._is_controller and not self.config.option.collectonly:
+            self.gate.convert(self.gate.specs)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: _Node) -> None:
+        """Tell a worker which conversions failed, so that it does not try them again."""
+        node.workerinput[FAILED] = self.gate.failures
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Only what the collected tests ask for will be converted."""
+        asked = {spec for item in session.items for spec in conversions_of(item)}
+        self.gate.wanted = [spec for spec in self.gate.specs if spec in asked]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach what the test measured; extra attributes of a report travel from workers to the controller."""
+        report = yield
+        if call.excinfo is not None and call.excinfo.errisinstance(REPORTED):
+            report.longrepr = failure_text(call.excinfo.value, item, self.config)
+        measured = item.stash.get(MEASURED, {})
+        if report.when == "call" or report.outcome != "passed":
+            names = [spec.name for spec in conversions_of(item)]
+            carried = {name: measured[name].to_json() if name in measured else None for name in names}
+            setattr(report, CARRIED, carried)
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Collect, on the controller and in runs without workers."""
+        self.results.add(report, getattr(report, CARRIED, {}))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """One row per conversion."""
+        terminal.summary(terminalreporter, self.gate, self.results)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the report, once, where the results are."""
+        if self.gate.settings.report is not None and not hasattr(self.config, "workerinput"):
+            json_file.write(self.gate.settings.report, self.gate, self.results)

@@ -1,0 +1,64 @@
+"""Promise: real speech is transcribed to the letter as TensorFlow's probabilities are, and as the speaker said it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_dscoreml.agreement.comparing import Comparison
+from pytest_dscoreml.agreement.disagreement import Disagreement
+from pytest_dscoreml.agreement.metrics import Context
+from pytest_dscoreml.agreement.transcripts import assert_transcripts_agree
+from pytest_dscoreml.engines.protocol import Engine
+from pytest_dscoreml.engines.streaming import Stream, recognise
+from pytest_dscoreml.gate import Gate, Recording
+from pytest_dscoreml.speech.greedy import collapse, greedy_path
+
+
+def test_transcription_agrees(
+    dscoreml_gate: Gate, dscoreml_engine: Engine, dscoreml_recording: Recording, dscoreml_comparison: Comparison
+) -> None:
+    """By beam search, without the scorer and, where one was given, with it."""
+    expected = dscoreml_gate.expected(dscoreml_recording)
+    obtained = recognise(dscoreml_engine, dscoreml_recording.windows)
+    dscoreml_comparison.sequence(expected)
+    dscoreml_comparison.probabilities(expected=expected, obtained=obtained)
+    dscoreml_comparison.states(expected=expected.state, obtained=obtained.state, length=len(expected.logits))
+    dscoreml_comparison.greedy(expected=expected, obtained=obtained)
+    for decoder in dscoreml_gate.decoders:
+        dscoreml_comparison.transcript(
+            audio=dscoreml_recording.utterance.name,
+            decoder=decoder.name,
+            expected=dscoreml_gate.expected_text(dscoreml_recording, decoder),
+            obtained=dscoreml_gate.text(obtained.logits, decoder),
+        )
+
+
+def test_reference_hears_the_transcript(dscoreml_gate: Gate, dscoreml_recording: Recording) -> None:
+    """TensorFlow itself hears what was said: else equal transcriptions would say little."""
+    transcript = dscoreml_recording.utterance.transcript
+    if transcript is None:
+        pytest.skip(f"nobody said what is spoken in {dscoreml_recording.utterance.name}")
+    heard = dscoreml_gate.expected_text(dscoreml_recording, dscoreml_gate.decoders[0])
+    context = Context(f"tensorflow, {dscoreml_recording.utterance.name}, decoder {dscoreml_gate.decoders[0].name}")
+    assert_transcripts_agree(expected=transcript, obtained=heard, context=context)
+
+
+def test_partial_transcriptions_lead_to_the_whole(
+    dscoreml_gate: Gate, dscoreml_engine: Engine, dscoreml_recording: Recording, dscoreml_comparison: Comparison
+) -> None:
+    """What is read off after each chunk is what TensorFlow's probabilities say up to there, and no frame is lost."""
+    stream = Stream(dscoreml_engine)
+    windows, alphabet = dscoreml_recording.windows, dscoreml_gate.model.metadata.alphabet
+    expected_rows = dscoreml_gate.expected(dscoreml_recording).logits
+    for start in range(0, len(windows), dscoreml_gate.model.n_steps):
+        stream.feed(windows[start : start + dscoreml_gate.model.n_steps])
+        rows = stream.outputs.logits
+        expected, obtained = (
+            collapse(greedy_path(probabilities), alphabet) for probabilities in (expected_rows[: len(rows)], rows)
+        )
+        context = dscoreml_comparison.context(
+            len(rows), f"partial transcription of {dscoreml_recording.utterance.name}"
+        )
+        assert_transcripts_agree(expected=expected, obtained=obtained, context=context)
+    if len(rows) != len(windows):
+        raise Disagreement(f"{dscoreml_comparison.label}: {len(windows)} frames were fed, {len(rows)} came back")
