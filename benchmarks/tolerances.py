@@ -28,7 +28,7 @@ from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.options import Settings
 from pytest_dscoreml.strategies import FEATURES, STATES, Case
 
-QUANTITIES = ("probabilities", "log-probabilities", "c / max |c|", "h / max |h|", "row sums", "flipped margin")
+QUANTITIES = ("probabilities", "log-probabilities", "c / max(abs(c))", "h / max(abs(h))", "row sums", "flipped margin")
 
 
 def main() -> None:

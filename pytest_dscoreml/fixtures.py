@@ -188,8 +188,8 @@ def _comparison(node: pytest.Item, gate: Gate, spec: ConversionSpec) -> Comparis
 @pytest.fixture(scope="session")
 def dscoreml_recording(request: pytest.FixtureRequest, dscoreml_gate: Gate) -> Recording:
     """A recording with its windows: the test runs once for each of the demo's and of `--dscoreml-audio`."""
-    recordings: Sequence[Recording] = dscoreml_gate.recordings
-    return recordings[request.param]
+    index: int = request.param
+    return dscoreml_gate.recordings[index]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,6 +77,7 @@ class Gate:
         self._files: dict[ConversionSpec, ReferenceModel] = {}
         self._engines: dict[ConversionSpec, Engine] = {}
         self._expected: dict[Recording, Outputs] = {}
+        self._obtained: dict[tuple[ConversionSpec, Recording], Outputs] = {}
         self._texts: dict[tuple[str, str], str] = {}
 
     def _check_alphabet(self) -> None:
@@ -89,9 +91,13 @@ class Gate:
     # -- speech -------------------------------------------------------------------------------------------------------
 
     def _utterances(self) -> tuple[Utterance, ...]:
-        """What is transcribed: the demo's own speech and the user's."""
+        """What is transcribed: the demo's own speech and the user's, each under a name of its own."""
         demo = demo_speech() if self.settings.model == (DEMO,) else ()
-        return (*demo, *(Utterance(path, None) for path in self.settings.audio))
+        paths = list(dict.fromkeys(self.settings.audio))
+        taken = Counter([*(utterance.name for utterance in demo), *(path.name for path in paths)])
+        # A name that two have would make one test of two recordings.
+        labels = [None if taken[path.name] == 1 else path.absolute().as_posix() for path in paths]
+        return (*demo, *(Utterance(path, None, label) for path, label in zip(paths, labels)))
 
     def _recording(self, utterance: Utterance) -> Recording:
         samples = read_wav(utterance.path, sample_rate=self.model.metadata.sample_rate)
@@ -178,6 +184,12 @@ class Gate:
         if recording not in self._expected:
             self._expected[recording] = recognise(self.reference, recording.windows)
         return self._expected[recording]
+
+    def obtained(self, spec: ConversionSpec, recording: Recording) -> Outputs:
+        """A conversion's outputs for the whole of a recording, computed once."""
+        if (spec, recording) not in self._obtained:
+            self._obtained[spec, recording] = recognise(self.engine(spec), recording.windows)
+        return self._obtained[spec, recording]
 
     def expected_text(self, recording: Recording, decoder: Decoder) -> str:
         """What a decoder makes of the reference's probabilities."""

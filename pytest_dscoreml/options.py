@@ -5,6 +5,7 @@ Nothing heavy is imported: pytest reads this module wherever the plugin is insta
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -270,6 +271,13 @@ def _from_ini_file(config: pytest.Config, text: str) -> str:
     return str(config.inipath.parent / text)
 
 
+def _interpreter(text: Optional[str]) -> Path:
+    """A bare name is looked up on PATH later on; `./name`, which a Path would make a bare name of, is a file here."""
+    if text is None:
+        return Path(sys.executable)
+    return Path(text).expanduser().absolute() if os.sep in text else Path(text)
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every option's value, typed."""
@@ -321,7 +329,7 @@ class Settings:
             variants=given[VARIANT.name],
             targets=given[TARGET.name],
             precisions=given[PRECISION.name],
-            converter=path(CONVERTER) or Path(sys.executable),
+            converter=_interpreter(given[CONVERTER.name]),
             converter_timeout=given[CONVERTER_TIMEOUT.name],
             cache_dir=path(CACHE_DIR),
             engine=given[ENGINE.name],

@@ -34,7 +34,10 @@ def start(config: pytest.Config) -> None:
         pytest.UsageError: something that was asked for cannot be used; the message says what and what to do.
     """
     try:
-        gate = Gate(Settings.of(config), failed=getattr(config, "workerinput", {}).get(FAILED))
+        settings = Settings.of(config)
+        if settings.report is not None:
+            json_file.check(settings.report)
+        gate = Gate(settings, failed=getattr(config, "workerinput", {}).get(FAILED))
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[GATE] = gate
@@ -118,7 +121,13 @@ class GateSession:
         """One row per conversion."""
         terminal.summary(terminalreporter, self.gate, self.results)
 
-    def pytest_sessionfinish(self) -> None:
-        """Write the report, once, where the results are."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, None, None]:
+        """Write the report, once, where the results are, and after all that the terminal shows."""
+        yield
         if self.gate.settings.report is not None and not hasattr(self.config, "workerinput"):
-            json_file.write(self.gate.settings.report, self.gate, self.results)
+            try:
+                json_file.write(self.gate.settings.report, self.gate, self.results)
+            except UsageError as error:
+                # A UsageError would be reported as a crash here; this is the exception that ends a run with words.
+                pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)

@@ -86,25 +86,30 @@ class Material:
         return rng.uniform(-EXTREME_FEATURE, EXTREME_FEATURE, size=shape).astype(np.float32)
 
 
-def lengths(n_steps: int, max_steps: int) -> st.SearchStrategy[int]:
-    """Lengths from 1 to `max_steps`; those beside the edges of chunks come up about half of the time."""
+def lengths(n_steps: int, max_steps: int, shortest: int = 1) -> st.SearchStrategy[int]:
+    """Lengths from `shortest` to `max_steps`; those beside the edges of chunks come up about half of the time."""
     edges = sorted(
         {
             edge
             for multiple in range(0, max_steps + n_steps, n_steps)
             for edge in (multiple - 1, multiple, multiple + 1)
-            if 1 <= edge <= max_steps
+            if shortest <= edge <= max_steps
         }
         | {max_steps}
     )
-    return st.one_of(st.sampled_from(edges), st.integers(1, max_steps))
+    return st.one_of(st.sampled_from(edges), st.integers(shortest, max_steps))
 
 
 def cases(n_steps: int, max_steps: int) -> st.SearchStrategy[Case]:
     """Sequences of every kind, shrinking towards one step of silence from a state of zeros."""
+    return _of_every_kind(lengths(n_steps, max_steps))
+
+
+def _of_every_kind(length: st.SearchStrategy[int]) -> st.SearchStrategy[Case]:
+    """Cases of such a length."""
     return st.builds(
         Case,
-        length=lengths(n_steps, max_steps),
+        length=length,
         features=st.sampled_from(FEATURES),
         state=st.sampled_from(STATES),
         seed=st.integers(0, 999),
@@ -114,6 +119,7 @@ def cases(n_steps: int, max_steps: int) -> st.SearchStrategy[Case]:
 @st.composite
 def cut_cases(draw: st.DrawFn, n_steps: int, max_steps: int) -> tuple[Case, tuple[int, ...]]:
     """A case of at least two steps, and the steps before which it is cut: at least one cut, at most five."""
-    case = draw(cases(n_steps, max_steps).filter(lambda drawn: drawn.length > 1))
-    places = st.lists(st.integers(1, case.length - 1), min_size=1, max_size=5, unique=True)
-    return case, tuple(sorted(draw(places)))
+    length = draw(lengths(n_steps, max_steps, shortest=2))
+    # Cuts come before the rest of the case: drawn after it, they keep Hypothesis from shrinking it.
+    cuts = draw(st.lists(st.integers(1, length - 1), min_size=1, max_size=5, unique=True))
+    return draw(_of_every_kind(st.just(length))), tuple(sorted(cuts))

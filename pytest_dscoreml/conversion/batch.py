@@ -157,7 +157,11 @@ class Batch:
     def _activity(self) -> str:
         if self.at is None:
             return "the converter imports TensorFlow and coremltools"
-        return f"converting {self.at.name} ({len(self._answered) + 1} of {len(self.jobs)}): {self._phase}"
+        return f"{self._job_line()}: {self._phase}"
+
+    def _job_line(self) -> str:
+        assert self.at is not None
+        return f"converting {self.at.name} ({len(self._answered) + 1} of {len(self.jobs)})"
 
     def _log(self) -> str:
         return quoted((self.folder / "log.txt").read_bytes())
@@ -175,8 +179,10 @@ class Batch:
         elif event == "finished":
             self._finished = True
         elif event == "phase":
-            self.at, self._phase = self._job(answer), _text(answer, "phase")
-            self.progress(self._activity())
+            job, self._phase = self._job(answer), _text(answer, "phase")
+            if job is not self.at:  # later phases show in the lines that tell how long it takes
+                self.at = job
+                self.progress(self._job_line())
         elif event == "failed" and answer.get("job") is None:
             self.fault = f"cannot be used: {_raised(answer)}"
         elif event == "failed":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -71,3 +71,12 @@ def recognise(engine: Engine, windows: Floats, state: State | None = None, *, cu
     for start, stop in zip([0, *cuts], [*cuts, len(windows)]):
         stream.feed(windows[start:stop])
     return stream.outputs
+
+
+def partial_transcriptions(
+    stream: Stream, windows: Floats, decode: Callable[[Floats], str], *, chunk: int
+) -> Iterator[str]:
+    """Feed windows [T, 19, 26] `chunk` at a time; after each, what `decode` makes of all rows [t, classes] so far."""
+    for start in range(0, len(windows), chunk):
+        stream.feed(windows[start : start + chunk])
+        yield decode(stream.outputs.logits)

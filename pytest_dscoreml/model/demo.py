@@ -14,15 +14,22 @@ DEMO = "demo"
 
 @dataclass(frozen=True)
 class Utterance:
-    """A WAV file and what is said in it; without a transcript where nobody said what to expect."""
+    """A WAV file and what is said in it.
+
+    Attributes:
+        path: the file.
+        transcript: what is said; None where nobody said what to expect.
+        label: how reports call it where the file's name alone would not tell it from another.
+    """
 
     path: Path
     transcript: str | None
+    label: str | None = None
 
     @property
     def name(self) -> str:
         """How reports call it."""
-        return self.path.name
+        return self.path.name if self.label is None else self.label
 
 
 def demo_directory() -> Path:

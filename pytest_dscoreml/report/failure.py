@@ -19,7 +19,8 @@ _K_OPERATORS = ("and", "or", "not")
 
 def failure_text(error: BaseException, item: pytest.Item, config: pytest.Config) -> str:
     """What pytest shows for a failed test of the gate."""
-    notes = [str(note) for note in getattr(error, "__notes__", [])]
+    # Hypothesis's note repeats the case that the message has; of a stateful test it tells the steps.
+    notes = [str(note) for note in getattr(error, "__notes__", []) if "\ncase Case(" not in str(error)]
     return "\n".join([*_promise(item), f"{_kind(error)}{error}", *notes, f"repeat with: {_command(item, config)}"])
 
 
@@ -37,8 +38,9 @@ def _kind(error: BaseException) -> str:
 
 def _command(item: pytest.Item, config: pytest.Config) -> str:
     """The command of this run, for this test alone."""
+    name = item.name.split("[")[0]
     callspec = getattr(item, "callspec", None)
-    # The name of a recording may hold what -k cannot: spaces, brackets, the operators. What lies between is enough.
-    words = _K_WORD.findall("" if callspec is None else callspec.id)
-    selection = " and ".join([item.name.split("[")[0], *(word for word in words if word not in _K_OPERATORS)])
-    return shlex.join(["pytest", *map(str, config.invocation_params.args), "-k", selection])
+    selection = name if callspec is None else f"{name} and {callspec.id}"
+    given = list(map(str, config.invocation_params.args))
+    kept = [text for before, text in zip(["", *given], given) if "-k" not in (before, text) and not text.startswith("-k")]
+    return f"pytest {shlex.join(kept)} -k {shlex.quote(selection)}"

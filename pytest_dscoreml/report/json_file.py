@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,25 @@ SCHEMA_VERSION = 1
 FILE_NAME = "results.json"
 
 
+def check(directory: Path) -> None:
+    """Make the directory and write into it, so that what will not do is said before the run and not after it.
+
+    Raises:
+        UsageError: the directory cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise _unusable(directory, error) from None
+
+
+def _unusable(directory: Path, error: OSError) -> UsageError:
+    """The error to raise where the report cannot go."""
+    return UsageError(f"--dscoreml-report={directory}: cannot be written ({error.strerror}); give another")
+
+
 def write(directory: Path, gate: Gate, results: Results) -> Path:
     """Write `results.json` into a directory, whole or not at all; returns its path.
 
@@ -32,7 +52,7 @@ def write(directory: Path, gate: Gate, results: Results) -> Path:
     try:
         write_whole(path, text.encode() + b"\n")
     except OSError as error:
-        raise UsageError(f"--dscoreml-report={directory}: cannot be written ({error.strerror}); give another") from None
+        raise _unusable(directory, error) from None
     return path
 
 

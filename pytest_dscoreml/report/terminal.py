@@ -51,9 +51,23 @@ def summary(reporter: pytest.TerminalReporter, gate: Gate, results: Results) -> 
     for row, verdict in zip(rows, ["", *(result.verdict for _, result in ordered)]):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
         reporter.write_line(line, red=verdict == FAILED, green=verdict == PASSED)
+    for line in transcriptions(results):
+        reporter.write_line(line)
     reporter.write_line("logits, states: largest absolute difference; greedy: frames whose most probable class differs")
     for name, reason in gate.failures.items():
         reporter.write_line(f"{name} was not converted: {reason}", red=True)
+
+
+def transcriptions(results: Results) -> list[str]:
+    """What was heard in each recording by each decoder, and how many conversions heard the same."""
+    heard: dict[tuple[str, str, str], list[bool]] = {}
+    for result in results.conversions.values():
+        for transcript in result.measured.transcripts:
+            heard.setdefault((transcript.audio, transcript.decoder, transcript.expected), []).append(transcript.agrees)
+    return [
+        f"{audio}, {decoder}: {expected!r}, {sum(agreeing)} of {len(agreeing)} conversions agree"
+        for (audio, decoder, expected), agreeing in heard.items()
+    ]
 
 
 def _row(name: str, result: ConversionResult) -> Sequence[str]:

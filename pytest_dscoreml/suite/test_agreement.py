@@ -10,10 +10,11 @@ from hypothesis.strategies import SearchStrategy
 
 from pytest_dscoreml.agreement.comparing import Comparison
 from pytest_dscoreml.agreement.tolerances import FLOAT32
+from pytest_dscoreml.conversion.convert import Conversion
 from pytest_dscoreml.conversion.variants import Variant
 from pytest_dscoreml.engines.protocol import Engine
 from pytest_dscoreml.engines.streaming import recognise
-from pytest_dscoreml.gate import Gate
+from pytest_dscoreml.gate import Gate, Recording
 from pytest_dscoreml.strategies import Case, Material
 
 
@@ -34,6 +35,17 @@ def test_graphs_agree(
         comparison.outputs(expected=expected, obtained=obtained, case=case)
 
     dscoreml_check(graphs_agree)
+
+
+def test_recordings_agree(
+    dscoreml_gate: Gate, dscoreml_conversion: Conversion, dscoreml_recording: Recording, dscoreml_comparison: Comparison
+) -> None:
+    """On real speech from end to end: probabilities, states and greedy path."""
+    expected = dscoreml_gate.expected(dscoreml_recording)
+    obtained = dscoreml_gate.obtained(dscoreml_conversion.spec, dscoreml_recording)
+    audio = dscoreml_recording.utterance.name
+    dscoreml_comparison.outputs(expected=expected, obtained=obtained, case=audio)
+    dscoreml_comparison.greedy(expected=expected, obtained=obtained, case=audio)
 
 
 def test_variants_agree(

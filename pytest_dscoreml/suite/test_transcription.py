@@ -8,22 +8,19 @@ from pytest_dscoreml.agreement.comparing import Comparison
 from pytest_dscoreml.agreement.disagreement import Disagreement
 from pytest_dscoreml.agreement.metrics import Context
 from pytest_dscoreml.agreement.transcripts import assert_transcripts_agree
-from pytest_dscoreml.engines.protocol import Engine
-from pytest_dscoreml.engines.streaming import Stream, recognise
+from pytest_dscoreml.conversion.convert import Conversion
+from pytest_dscoreml.engines.protocol import Engine, Floats
+from pytest_dscoreml.engines.streaming import Stream, partial_transcriptions
 from pytest_dscoreml.gate import Gate, Recording
 from pytest_dscoreml.speech.greedy import collapse, greedy_path
 
 
 def test_transcription_agrees(
-    dscoreml_gate: Gate, dscoreml_engine: Engine, dscoreml_recording: Recording, dscoreml_comparison: Comparison
+    dscoreml_gate: Gate, dscoreml_conversion: Conversion, dscoreml_recording: Recording, dscoreml_comparison: Comparison
 ) -> None:
     """By beam search, without the scorer and, where one was given, with it."""
-    expected = dscoreml_gate.expected(dscoreml_recording)
-    obtained = recognise(dscoreml_engine, dscoreml_recording.windows)
-    dscoreml_comparison.sequence(expected)
-    dscoreml_comparison.probabilities(expected=expected, obtained=obtained)
-    dscoreml_comparison.states(expected=expected.state, obtained=obtained.state, length=len(expected.logits))
-    dscoreml_comparison.greedy(expected=expected, obtained=obtained)
+    obtained = dscoreml_gate.obtained(dscoreml_conversion.spec, dscoreml_recording)
+    dscoreml_comparison.sequence(obtained)
     for decoder in dscoreml_gate.decoders:
         dscoreml_comparison.transcript(
             audio=dscoreml_recording.utterance.name,
@@ -47,18 +44,17 @@ def test_partial_transcriptions_lead_to_the_whole(
     dscoreml_gate: Gate, dscoreml_engine: Engine, dscoreml_recording: Recording, dscoreml_comparison: Comparison
 ) -> None:
     """What is read off after each chunk is what TensorFlow's probabilities say up to there, and no frame is lost."""
-    stream = Stream(dscoreml_engine)
+    stream, chunk = Stream(dscoreml_engine), dscoreml_gate.model.n_steps
     windows, alphabet = dscoreml_recording.windows, dscoreml_gate.model.metadata.alphabet
+
+    def greedy(probabilities: Floats) -> str:
+        return collapse(greedy_path(probabilities), alphabet)
+
     expected_rows = dscoreml_gate.expected(dscoreml_recording).logits
-    for start in range(0, len(windows), dscoreml_gate.model.n_steps):
-        stream.feed(windows[start : start + dscoreml_gate.model.n_steps])
-        rows = stream.outputs.logits
-        expected, obtained = (
-            collapse(greedy_path(probabilities), alphabet) for probabilities in (expected_rows[: len(rows)], rows)
-        )
-        context = dscoreml_comparison.context(
-            len(rows), f"partial transcription of {dscoreml_recording.utterance.name}"
-        )
-        assert_transcripts_agree(expected=expected, obtained=obtained, context=context)
-    if len(rows) != len(windows):
-        raise Disagreement(f"{dscoreml_comparison.label}: {len(windows)} frames were fed, {len(rows)} came back")
+    for number, obtained in enumerate(partial_transcriptions(stream, windows, greedy, chunk=chunk), start=1):
+        heard = min(number * chunk, len(windows))
+        context = dscoreml_comparison.context(heard, f"partial transcription of {dscoreml_recording.utterance.name}")
+        assert_transcripts_agree(expected=greedy(expected_rows[:heard]), obtained=obtained, context=context)
+    rows = len(stream.outputs.logits)
+    if rows != len(windows):
+        raise Disagreement(f"{dscoreml_comparison.label}: {len(windows)} frames were fed, {rows} came back")

@@ -216,11 +216,11 @@ def test_a_fresh_process_for_the_rest(fake, run, lines):
     assert lines == [
         f"starting the converter (coremltools 1.2, {python})",
         "the converter imports TensorFlow and coremltools",
-        f"converting {NETWORK} (1 of 3): convert",
-        f"converting {PROGRAM} (2 of 3): convert",
+        f"converting {NETWORK} (1 of 3)",
+        f"converting {PROGRAM} (2 of 3)",
         f"starting the converter (coremltools 1.2, {python})",
         "the converter imports TensorFlow and coremltools",
-        f"converting {HALF} (1 of 1): convert",
+        f"converting {HALF} (1 of 1)",
     ]
 
 
