@@ -88,6 +88,8 @@ def _marked(metafunc: pytest.Metafunc, specs: Sequence[ConversionSpec]) -> list[
             admitted = select(**wanted)
         except UsageError as error:
             raise pytest.UsageError(f"{metafunc.definition.nodeid}: marker dscoreml: {error}") from None
+        except TypeError:  # a value that is neither a name nor several
+            raise pytest.UsageError(f"{metafunc.definition.nodeid}: {MARKER_HELP}") from None
         chosen = [spec for spec in chosen if spec in admitted]
     return chosen
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -98,24 +98,23 @@ def file_interface(path: Path | str) -> Interface:
 
 def features_only(graph: FrozenGraph) -> set[str]:
     """The names of the nodes that serve the features sub-graph and nothing that the conversion is asked for."""
-    inputs = {node.name: [producer(reference) for reference in node.input] for node in graph.graph_def.node}
-    acoustic = _ancestors(OUTPUTS, inputs)
-    leads_from_samples = {FEATURES_INPUT}
-    for node in graph.graph_def.node:  # a frozen graph lists a node behind those it reads
-        if any(name in leads_from_samples for name in inputs[node.name]):
-            leads_from_samples.add(node.name)
-    return leads_from_samples - acoustic
+    read = {node.name: {producer(reference) for reference in node.input} for node in graph.graph_def.node}
+    readers: dict[str, set[str]] = {name: set() for name in read}
+    for name, sources in read.items():
+        for source in sources:
+            readers[source].add(name)
+    return _reached([FEATURES_INPUT], readers) - _reached(OUTPUTS, read)
 
 
-def _ancestors(names: Iterable[str], inputs: dict[str, list[str]]) -> set[str]:
-    """The nodes that the named ones are computed from, themselves included."""
+def _reached(names: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str]:
+    """The nodes that can be reached from the named ones, themselves included."""
     found: set[str] = set()
     waiting = list(names)
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += inputs[name]
+            waiting += edges.get(name, ())
     return found
 
 

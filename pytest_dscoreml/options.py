@@ -256,19 +256,14 @@ def _texts(config: pytest.Config, option: Option) -> Sequence[str]:
     stored: Any = config.getini(option.ini)
     if stored:
         texts = list(stored) if option.multiple else [stored]
-        return [_from_ini_file(config, text) if option.is_path else text for text in texts]
+        return [_from_ini_file(config, option, text) if option.is_path else text for text in texts]
     return [] if option.default is None else [option.default]
 
 
-def _from_ini_file(config: pytest.Config, text: str) -> str:
-    """A path of the ini file, relative to that file; `demo` and the names of interpreters on PATH are no paths."""
-    if (
-        config.inipath is None
-        or text == "demo"
-        or (Path(text).name == text and not (config.inipath.parent / text).exists())
-    ):
-        return text
-    return str(config.inipath.parent / text)
+def _from_ini_file(config: pytest.Config, option: Option, text: str) -> str:
+    """A path of the ini file, relative to that file; `demo` is no path, nor is the name of an interpreter on PATH."""
+    is_name = (option is MODEL and text == "demo") or (option is CONVERTER and Path(text).name == text)
+    return text if config.inipath is None or is_name else str(config.inipath.parent / text)
 
 
 def _interpreter(text: Optional[str]) -> Path:

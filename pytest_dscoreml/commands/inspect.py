@@ -32,8 +32,6 @@ def run(given: argparse.Namespace) -> None:
         return
     if given.path.suffix not in CORE_ML_SUFFIXES:
         raise UsageError(f"--graph goes with a converted model; {given.path} is no .mlmodel or .mlpackage")
-    for line in describe(given.path):
-        if line.startswith("output"):
-            print(line)
-    for inspected in inspect_inputs(given.path, given.graph):
-        print(f"input   {inspected}")
+    inputs = [f"input   {inspected}" for inspected in inspect_inputs(given.path, given.graph)]
+    outputs = [line for line in describe(given.path) if line.startswith("output")]
+    print("\n".join([*inputs, *outputs]))

@@ -48,7 +48,8 @@ class Alphabet:
         """
         path = Path(path)
         try:
-            text = path.read_text(encoding="utf-8")
+            # Some editors put a byte order mark in front, which is no part of the first label.
+            text = path.read_text(encoding="utf-8-sig")
         except OSError as error:
             raise ModelError(
                 f"alphabet {path}: cannot be read ({error.strerror}); give a DeepSpeech alphabet.txt"

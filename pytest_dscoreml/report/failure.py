@@ -38,9 +38,12 @@ def _kind(error: BaseException) -> str:
 
 def _command(item: pytest.Item, config: pytest.Config) -> str:
     """The command of this run, for this test alone."""
-    name = item.name.split("[")[0]
     callspec = getattr(item, "callspec", None)
-    selection = name if callspec is None else f"{name} and {callspec.id}"
+    # The name of a recording may hold what -k cannot: spaces, brackets, the operators. What lies between is enough.
+    words = _K_WORD.findall("" if callspec is None else callspec.id)
+    selection = " and ".join([item.name.split("[")[0], *(word for word in words if word not in _K_OPERATORS)])
     given = list(map(str, config.invocation_params.args))
-    kept = [text for before, text in zip(["", *given], given) if "-k" not in (before, text) and not text.startswith("-k")]
-    return f"pytest {shlex.join(kept)} -k {shlex.quote(selection)}"
+    kept = [
+        text for before, text in zip(["", *given], given) if "-k" not in (before, text) and not text.startswith("-k")
+    ]
+    return shlex.join(["pytest", *kept, "-k", selection])

@@ -50,8 +50,8 @@ def test_inspecting_both_beside_each_other(run, tiny_conversions, tiny_files):
 
     lines = out.splitlines()
     assert (status, err) == (0, "")
-    assert [line.split()[0] for line in lines] == ["output"] * 3 + ["input"] * 4
-    assert lines[3] == (
+    assert [line.split()[0] for line in lines] == ["input"] * 4 + ["output"] * 3
+    assert lines[0] == (
         "input   input_node float32 (1, 1..2000, 19, 26)   TensorFlow: input_node float32 (1, ?, 19, 26)"
     )
 

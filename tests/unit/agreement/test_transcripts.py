@@ -1,0 +1,53 @@
+"""Transcriptions that differ are shown with marks under what differs."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_dscoreml.agreement.disagreement import Disagreement
+from pytest_dscoreml.agreement.metrics import Context
+from pytest_dscoreml.agreement.transcripts import assert_transcripts_agree
+
+CONTEXT = Context("static, mlprogram, float16, a.wav, decoder tf")
+HEAD = "transcription [static, mlprogram, float16, a.wav, decoder tf] differs:"
+
+
+def agree(expected, obtained):
+    assert_transcripts_agree(expected=expected, obtained=obtained, context=CONTEXT)
+
+
+@given(text=st.text())
+def test_the_same_text_agrees(text):
+    agree(text, text)
+
+
+@pytest.mark.parametrize(
+    ("expected", "obtained", "marks"),
+    [
+        ("she had", "she has", "       ^"),
+        ("she had", "she hard", "       ^"),
+        ("she had", "se had", "  v"),
+        ("she had", "she ha", "       v"),
+        ("she had", "she", "    v"),
+        ("she had", "", " v"),
+        ("", "she", " ^^^"),
+        ("dark suit", "bark sweet", " ^     ^^^"),
+        ("that's it", "thats it", "     v"),
+    ],
+)
+def test_marks(refusal, expected, obtained, marks):
+    lines = refusal(Disagreement, agree, expected, obtained).split("\n")
+
+    assert lines == [HEAD, f"  expected {expected!r}", f"  obtained {obtained!r}", f"           {marks}"]
+
+
+def test_a_mark_stands_under_its_character(refusal):
+    lines = refusal(Disagreement, agree, "a b", "a x").split("\n")
+
+    assert lines[3].index("^") == lines[2].index("x")
+
+
+def test_letters_count(refusal):
+    assert refusal(Disagreement, agree, "She", "she").startswith(HEAD)
