@@ -1,23 +1,24 @@
-"""The kernels of both formats; importing this package registers them all."""
+"""The kernels of both formats; importing this package registers them all.
+
+Every module of ``mil`` and ``nn`` is imported and stands here under its format and name (``mil_linear``).
+"""
 
 from __future__ import annotations
 
-from pytest_dscoreml.runtime.kernels.mil import elementwise as mil_elementwise
-from pytest_dscoreml.runtime.kernels.mil import indexing as mil_indexing
-from pytest_dscoreml.runtime.kernels.mil import linear as mil_linear
-from pytest_dscoreml.runtime.kernels.mil import shapes as mil_shapes
-from pytest_dscoreml.runtime.kernels.nn import elementwise as nn_elementwise
-from pytest_dscoreml.runtime.kernels.nn import indexing as nn_indexing
-from pytest_dscoreml.runtime.kernels.nn import linear as nn_linear
-from pytest_dscoreml.runtime.kernels.nn import shapes as nn_shapes
+import importlib
+import pkgutil
+from types import ModuleType
 
-__all__ = [
-    "mil_elementwise",
-    "mil_indexing",
-    "mil_linear",
-    "mil_shapes",
-    "nn_elementwise",
-    "nn_indexing",
-    "nn_linear",
-    "nn_shapes",
-]
+from pytest_dscoreml.runtime.kernels import mil, nn
+
+_MODULES: dict[str, ModuleType] = {
+    f"{package.__name__.rpartition('.')[2]}_{found.name}": importlib.import_module(f"{package.__name__}.{found.name}")
+    for package in (mil, nn)
+    for found in pkgutil.iter_modules(package.__path__)
+}
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _MODULES:
+        return _MODULES[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
