@@ -101,6 +101,8 @@ def adapter(parameter: Optional[Parameter], *, half: bool, wide: bool) -> Option
     kind = "array" if parameter is None else parameter.kind
     if kind in ("array", "arrays"):
         return _widen if wide and half else None
+    if kind in ("values", "list", "state"):
+        return None
     return _FORMS[kind]
 
 
@@ -119,10 +121,14 @@ def _fix(operand: Operand, parameter: Parameter, kernel: Kernel) -> Any:
     ]
     if parameter.kind == "arrays":
         return [_array(item, kernel) for item in items]
+    if parameter.kind == "values":
+        return items
     if len(items) != 1:
         raise ValueError(f"{len(items)} values, expected one")
     if parameter.kind == "array":
         return _array(items[0], kernel)
+    if parameter.kind in ("list", "state"):
+        raise ValueError(f"{_described(items[0])}, expected a {parameter.kind}")
     return _FORMS[parameter.kind](items[0])
 
 
@@ -167,6 +173,12 @@ def _string(value: Any) -> str:
     raise ValueError(f"{_described(value)}, expected a string")
 
 
+def _labels(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, tuple):
+        return value
+    raise ValueError(f"{_described(value)}, expected a list of strings or integers")
+
+
 def _described(value: Any) -> str:
     return f"{value.dtype.name}{value.shape}" if isinstance(value, np.ndarray) else repr(value)
 
@@ -179,6 +191,7 @@ _FORMS: dict[str, Callable[[Any], Union[int, float, bool, str, tuple[Any, ...]]]
     "ints": _integers,
     "floats": lambda value: tuple(float(item) for item in _vector(value, "a vector of numbers")),
     "bools": lambda value: tuple(bool(item) for item in _vector(value, "a vector of truth values")),
+    "labels": _labels,
 }
 
 

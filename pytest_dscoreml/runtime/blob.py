@@ -2,7 +2,8 @@
 
 The layout is that of coremltools' MILBlob: a header of 64 bytes (u32 count, u32 version), and for each weight, at a
 multiple of 64, metadata of 64 bytes (u32 sentinel 0xDEADBEEF, u32 data type, u64 bytes, u64 offset of the data, u64
-padding in bits), all little-endian. Imports only NumPy and the errors.
+padding in bits), all little-endian. Integers of less than a byte follow each other bit by bit, the lowest bit first.
+Imports only NumPy, the errors and the names of types.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_dscoreml.errors import LoadError
+from pytest_dscoreml.runtime.program import SUB_BYTE
 
 _SENTINEL = 0xDEADBEEF
 _ALIGNMENT = 64
@@ -26,6 +28,12 @@ _TYPES = {
     4: "int8",
     6: "int16",
     7: "uint16",
+    8: "int4",
+    9: "uint1",
+    10: "uint2",
+    11: "uint4",
+    12: "uint3",
+    13: "uint6",
     14: "int32",
     15: "uint32",
 }
@@ -50,7 +58,10 @@ class WeightFile:
             raise LoadError(f"weight file {path} has format version {version}, expected {_VERSION}")
 
     def read(self, offset: int, *, dtype: str, shape: tuple[int, ...]) -> NDArray[np.generic]:
-        """A read-only view of the weight whose metadata is at ``offset``; LoadError unless dtype and size match."""
+        """The weight whose metadata is at ``offset``; LoadError unless dtype and size match.
+
+        A read-only view of the file, unless its elements are packed in less than a byte.
+        """
         total = self._bytes.size
         place = f"weight file {self.path.name}, offset {offset}"
         if offset % _ALIGNMENT or offset + _ALIGNMENT > total:
@@ -63,12 +74,38 @@ class WeightFile:
             raise LoadError(f"{place}: data type number {kind} is not supported")
         if stored != dtype:
             raise LoadError(f"{place}: holds {stored}, the program declares {dtype}")
-        needed = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
+        count = int(np.prod(shape, dtype=object))
+        needed = packed_bytes(count, dtype) if dtype in SUB_BYTE else count * np.dtype(dtype).itemsize
         if size != needed:
             raise LoadError(f"{place}: holds {size} bytes, {dtype}{shape} takes {needed}")
         if start + size > total:
             raise LoadError(f"{place}: data at {start} to {start + size} lies outside the file's {total} bytes")
+        if dtype in SUB_BYTE:
+            return unpack(self._bytes[start : start + size].view(np.ndarray), dtype, shape)
         little = np.dtype(dtype).newbyteorder("<")
         if start % little.itemsize:
             raise LoadError(f"{place}: data offset {start} is not a multiple of {little.itemsize}")
         return self._bytes[start : start + size].view(np.ndarray).view(little).reshape(shape)
+
+
+def packed_bytes(count: int, dtype: str) -> int:
+    """How many bytes ``count`` elements of a type in ``SUB_BYTE`` take."""
+    return -(-count * _bits(dtype) // 8)
+
+
+def unpack(packed: NDArray[np.uint8], dtype: str, shape: tuple[int, ...]) -> NDArray[np.generic]:
+    """The elements of a type in ``SUB_BYTE``, one a byte; LoadError when ``packed`` has another size."""
+    count, bits = int(np.prod(shape, dtype=object)), _bits(dtype)
+    if packed.size != packed_bytes(count, dtype):
+        raise LoadError(f"holds {packed.size} bytes, {dtype}{shape} takes {packed_bytes(count, dtype)}")
+    spread = np.unpackbits(packed, bitorder="little", count=count * bits).reshape(count, bits)
+    values = np.packbits(spread, axis=1, bitorder="little").reshape(shape)
+    if not dtype.startswith("int"):
+        return values
+    # Two's complement: the highest bit counts negative.
+    sign = 1 << (bits - 1)
+    return ((values ^ sign).astype(np.int16) - sign).astype(np.int8)
+
+
+def _bits(dtype: str) -> int:
+    return int(dtype.lstrip("uint"))

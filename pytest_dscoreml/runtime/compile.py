@@ -16,6 +16,7 @@ from pytest_dscoreml.runtime.program import (
     BRANCHES,
     LOOPS,
     NEURALNETWORK,
+    NO_NUMBERS,
     UNREADABLE,
     Block,
     Constant,
@@ -88,7 +89,7 @@ class _Compiler:
         for parameter, operand in binding.dynamic if binding else ():
             half = any(self._is_half(item, scope) for item in _items(operand))
             slots = tuple(self._slot(item, scope) for item in _items(operand))
-            sequence = parameter is not None and parameter.kind == "arrays"
+            sequence = parameter is not None and parameter.kind in ("arrays", "values")
             if len(slots) != 1 and not sequence:
                 self._problems.add(
                     place.says(f"gives {len(slots)} values for {parameter.name if parameter else 'an input'}")
@@ -96,7 +97,7 @@ class _Compiler:
             adapt = adapter(parameter, half=half, wide=binding is not None and binding.kernel.wide)
             arguments.append(Argument(parameter.name if parameter else None, slots, sequence, adapt))
         writes = tuple(self._define(value, scope, place) for value in step.outputs)
-        if not writes:
+        if not writes and (binding is None or binding.kernel.pure):
             self._problems.add(place.says("has no outputs"))
         if binding is None:
             return None
@@ -210,12 +211,12 @@ class _Compiler:
 
     def _result_dtype(self, value: Value, place: Place) -> Optional[str]:
         if value.type is None:
-            self._problems.add(place.says(f"defines {value.name!r}, which is no tensor: only tensors are supported"))
+            self._problems.add(place.says(f"defines {value.name!r} of a kind that is not supported (a tuple)"))
             return None
-        if value.type.dtype == "string":
+        if value.type.dtype in NO_NUMBERS:
             return None
         try:
-            return np.dtype(value.type.dtype).name
+            return np.dtype(value.type.stored).name
         except TypeError:
             self._problems.add(place.says(f"defines {value.name!r} of type {value.type.dtype}, which is not supported"))
             return None

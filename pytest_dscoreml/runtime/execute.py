@@ -219,7 +219,7 @@ def _storing_anything(compute: Callable[[Environment], Any], slot: int) -> Runne
 
 
 def _storing_many(compute: Callable[[Environment], Any], call: Call, fit: Callable[..., Any]) -> Runner:
-    dtypes = [np.dtype(dtype) for dtype in call.dtypes if dtype is not None]
+    dtypes = [None if dtype is None else np.dtype(dtype) for dtype in call.dtypes]
 
     def run(environment: Environment) -> None:
         results = compute(environment)
@@ -227,7 +227,7 @@ def _storing_many(compute: Callable[[Environment], Any], call: Call, fit: Callab
             got = len(results) if isinstance(results, (list, tuple)) else 1
             raise ValueError(f"it yields {got} values, {len(call.writes)} are declared")
         for slot, result, dtype in zip(call.writes, results, dtypes):
-            environment[slot] = fit(result, dtype)
+            environment[slot] = result if dtype is None else fit(result, dtype)
 
     return run
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from pytest_dscoreml.errors import LoadError
 from pytest_dscoreml.runtime import proto
-from pytest_dscoreml.runtime.blob import WeightFile
+from pytest_dscoreml.runtime.blob import WeightFile, unpack
 from pytest_dscoreml.runtime.problems import Place, Problems
 from pytest_dscoreml.runtime.program import (
     MLPROGRAM,
+    SUB_BYTE,
     UNREADABLE,
     Block,
     Constant,
@@ -77,9 +78,11 @@ class _Reader:
                 operands = operand if isinstance(operand, tuple) else (operand,)
             else:
                 parameters[key] = operand
+        for key in sorted(message.attributes):
+            # Before iOS 18 an operation on compressed weights has all its arguments here, later as inputs.
+            if key != "name":
+                parameters[key] = self._value(message.attributes[key], place, key)
         if op == "const":
-            if "val" in message.attributes:
-                parameters["val"] = self._value(message.attributes["val"], place, "val")
             self._check_constant(message, parameters, place)
         blocks = []
         for index, nested in enumerate(message.blocks):
@@ -95,7 +98,7 @@ class _Reader:
         declared = self._type(message.outputs[0].type, place)
         if declared is None:
             return
-        if declared.dtype != value.value.dtype.name or not declared.admits(value.value.shape):
+        if declared.stored != value.value.dtype.name or not declared.admits(value.value.shape):
             held = TensorType(value.value.dtype.name, value.value.shape)
             self._problems.add(place.says(f"holds {held}, its output is declared {declared}"))
 
@@ -109,8 +112,14 @@ class _Reader:
         return items[0] if len(items) == 1 else tuple(items)
 
     def _type(self, message: Any, place: Optional[Place]) -> Optional[TensorType]:
-        """The tensor type; ``None`` for kinds of values that carry none (lists, dictionaries)."""
+        """The type of a value; ``None`` for a tuple."""
         kind = message.WhichOneof("type")
+        if kind == "listType":
+            return TensorType("list", element=self._type(message.listType.type, place))
+        if kind == "stateType":
+            return TensorType("state", element=self._type(message.stateType.wrappedType, place))
+        if kind == "dictionaryType":
+            return TensorType("dictionary")
         if kind != "tensorType":
             return None
         tensor = message.tensorType
@@ -138,6 +147,8 @@ class _Reader:
             return Ref(UNREADABLE)
 
     def _read_value(self, message: Any, place: Place) -> Constant:
+        if message.type.WhichOneof("type") == "listType":
+            return self._read_list(message, place)
         kind = self._type(message.type, place)
         if kind is None or kind.shape is None or None in kind.shape:
             raise LoadError("a constant must be a tensor of known shape")
@@ -150,10 +161,19 @@ class _Reader:
             raise LoadError("only tensors are supported as constants")
         return _immediate(message.immediateValue.tensor, kind.dtype, shape)
 
+    def _read_list(self, message: Any, place: Place) -> Constant:
+        """A list of strings or integers, such as a classifier's labels."""
+        if message.WhichOneof("value") != "immediateValue" or message.immediateValue.WhichOneof("value") != "list":
+            raise LoadError("a list must be written in the program's text")
+        items = [self._read_value(item, place).value for item in message.immediateValue.list.values]
+        if any(not isinstance(item, str) and (item.size != 1 or item.dtype.kind not in "iu") for item in items):
+            raise LoadError("a constant list must hold strings or integers")
+        return Constant(tuple(item if isinstance(item, str) else int(item.reshape(())) for item in items))
+
     @staticmethod
     def _numeric(dtype: str) -> None:
         try:
-            np.dtype(dtype)
+            np.dtype(SUB_BYTE.get(dtype, dtype))
         except TypeError:
             raise LoadError(f"constants of type {dtype} are not supported") from None
 
@@ -186,9 +206,11 @@ def _immediate(tensor: Any, dtype: str, shape: tuple[int, ...]) -> Constant:
         values = tuple(tensor.strings.values)
         return Constant(values[0] if shape == () else values)
     _Reader._numeric(dtype)
-    numpy_type = np.dtype(dtype)
+    numpy_type = np.dtype(SUB_BYTE.get(dtype, dtype))
     if field == "bytes":
         data = tensor.bytes.values
+        if dtype in SUB_BYTE:
+            return Constant(unpack(np.frombuffer(data, np.uint8), dtype, shape))
         if len(data) != count * numpy_type.itemsize:
             raise LoadError(f"holds {len(data)} bytes, {dtype}{shape} takes {count * numpy_type.itemsize}")
         return Constant(np.frombuffer(data, numpy_type.newbyteorder("<")).reshape(shape))

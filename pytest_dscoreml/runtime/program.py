@@ -30,16 +30,38 @@ BRANCHES = frozenset({"cond", "branch"})
 # What a reader puts where a value could not be read; it has told why. No name in a file contains a space.
 UNREADABLE = "unreadable value"
 CONSTANTS = frozenset({"const", "loadConstantND"})
+# The types of values that are no tensors of numbers.
+NO_NUMBERS = frozenset({"string", "list", "state", "dictionary"})
+# Core ML packs integers of these types in fewer bits than a byte; in memory they take one.
+SUB_BYTE = {
+    "int4": "int8",
+    "uint1": "uint8",
+    "uint2": "uint8",
+    "uint3": "uint8",
+    "uint4": "uint8",
+    "uint6": "uint8",
+}
 
 
 @dataclass(frozen=True)
 class TensorType:
-    """A tensor's element type (a NumPy name, or ``"string"``) and shape: ``None`` for an unknown size or rank."""
+    """A tensor's element type (a NumPy name or one of ``SUB_BYTE``) and shape: ``None`` for an unknown size or rank.
+
+    ``dtype`` may be one of ``NO_NUMBERS`` as well; a list or state has its element's type in ``element``.
+    """
 
     dtype: str
     shape: Optional[tuple[Optional[int], ...]] = None
+    element: Optional[TensorType] = None
+
+    @property
+    def stored(self) -> str:
+        """The NumPy name of the type that its elements take in memory."""
+        return SUB_BYTE.get(self.dtype, self.dtype)
 
     def __str__(self) -> str:
+        if self.element is not None:
+            return f"{self.dtype}<{self.element}>"
         if self.shape is None:
             return self.dtype
         return f"{self.dtype}({', '.join('?' if size is None else str(size) for size in self.shape)})"
@@ -70,7 +92,7 @@ class Ref:
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A value known when the model is loaded: an array (0-d for scalars), a string, or a tuple of strings."""
+    """A value known when the model is loaded: an array (0-d for scalars), a string, or a tuple of strings or integers."""
 
     value: Any
 

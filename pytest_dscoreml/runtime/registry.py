@@ -8,11 +8,14 @@ Core ML specification and its annotations say what form a value takes:
 ``Arrays``             a sequence of arrays (``*inputs: Array`` for a neural network layer with any number of inputs)
 ``int float bool str`` a Python scalar
 ``Ints Floats Bools``  a tuple of Python scalars
+``Values``             a sequence of anything: arrays and strings
+``Labels``             a constant list of strings or integers
+``TensorList State``   a list of tensors, a state
 ``Optional[...]``      the same, and the file may leave it out
 =====================  ==========================================================================================
 
 An ML Program's kernel takes everything by keyword. A neural network's takes the layer's inputs by position and the
-layer's fields by keyword. Imports only NumPy.
+layer's fields by keyword. Imports only NumPy and the runtime's values.
 """
 
 from __future__ import annotations
@@ -26,8 +29,11 @@ from typing import Any, Callable, Optional, TypeVar, Union
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_dscoreml.runtime.values import Labels, State, TensorList
+
 Array = NDArray[Any]
 Arrays = Sequence[Array]
+Values = Sequence[Any]
 Ints = tuple[int, ...]
 Floats = tuple[float, ...]
 Bools = tuple[bool, ...]
@@ -42,6 +48,10 @@ _KINDS: dict[Any, str] = {
     Ints: "ints",
     Floats: "floats",
     Bools: "bools",
+    Values: "values",
+    Labels: "labels",
+    TensorList: "list",
+    State: "state",
 }
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -66,6 +76,8 @@ class Kernel:
     as float32, so that only their result is rounded. ``fresh`` kernels never return a view of an argument.
     ``overwrites`` names the array parameter that the kernel changes and returns; the executor passes it a copy unless
     nobody else can see that array. ``grows`` kernels make arrays of a size that an argument's value asks for.
+    A kernel that is not ``pure`` draws random numbers, or reads or writes a state: it must run each time and where it
+    stands, and is never folded, merged, moved or left out.
     """
 
     op: str
@@ -78,6 +90,7 @@ class Kernel:
     fresh: bool
     overwrites: Optional[str]
     grows: bool
+    pure: bool = True
 
     @property
     def accepts(self) -> str:
@@ -105,6 +118,7 @@ class Registry:
         fresh: bool = False,
         overwrites: Optional[str] = None,
         grows: bool = False,
+        pure: bool = True,
     ) -> Callable[[_Function], _Function]:
         """Register the decorated function as the kernel of ``op``; see ``Kernel`` for the flags."""
 
@@ -124,6 +138,7 @@ class Registry:
                 fresh=fresh,
                 overwrites=overwrites,
                 grows=grows,
+                pure=pure,
             )
             return function
 

@@ -15,6 +15,7 @@ from pytest_dscoreml.runtime.program import (
     CONSTANTS,
     LOOPS,
     NEURALNETWORK,
+    NO_NUMBERS,
     Block,
     Constant,
     Operand,
@@ -84,9 +85,11 @@ class _Folder:
             return None
         problems = Problems("")
         binding = bind(step, place_of(step, self._program), self._registry, self._ios, problems)
-        if binding is None or (binding.dynamic and not binding.kernel.variadic):
+        if binding is None or not binding.kernel.pure or (binding.dynamic and not binding.kernel.variadic):
             return None
-        if step.op not in CONSTANTS and not self._is_small(step, grows=binding.kernel.grows):
+        # Compressed weights are meant to be decompressed once, whatever their size.
+        at_any_size = step.op in CONSTANTS or step.op.startswith("constexpr_")
+        if not at_any_size and not self._is_small(step, grows=binding.kernel.grows):
             return None
         arguments = dict(binding.fixed)
         if binding.kernel.overwrites in arguments:
@@ -114,9 +117,9 @@ class _Folder:
         if isinstance(value, (str, tuple)):
             return value
         array = np.asarray(value)
-        if output.type is None or output.type.dtype == "string":
+        if output.type is None or output.type.dtype in NO_NUMBERS:
             raise TypeError("no tensor")
-        dtype = np.dtype(output.type.dtype)
+        dtype = np.dtype(output.type.stored)
         layer = self._program.format == NEURALNETWORK
         if array.dtype.kind != dtype.kind and not layer:
             raise TypeError("another kind of number than declared")
@@ -141,6 +144,6 @@ def _size(operand: Operand) -> int:
 
 def _bytes(declared: Optional[TensorType]) -> float:
     """The size of a declared type, infinite where it is not fully known."""
-    if declared is None or declared.shape is None or None in declared.shape or declared.dtype == "string":
+    if declared is None or declared.shape is None or None in declared.shape or declared.dtype in NO_NUMBERS:
         return float("inf")
-    return float(np.prod(np.array(declared.shape, dtype=object), initial=1)) * np.dtype(declared.dtype).itemsize
+    return float(np.prod(np.array(declared.shape, dtype=object), initial=1)) * np.dtype(declared.stored).itemsize
