@@ -1,0 +1,170 @@
+"""Stands where ``MLModel`` expects Apple's framework, and lets ``ReferenceModel`` do the work.
+
+Imports the runtime, the records and the errors.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Optional
+
+import numpy as np
+
+from pytest_dscoreml.coremltools_tests.records import Recorder
+from pytest_dscoreml.errors import LoadError, RuntimeModelError
+from pytest_dscoreml.runtime import ReferenceModel
+from pytest_dscoreml.runtime.source import open_source
+
+# iOS 26, the newest that coremltools 9.0 writes.
+NEWEST_SPECIFICATION = 10
+_IOS_OF_OPSET = {"CoreML5": "iOS15", "CoreML6": "iOS16", "CoreML7": "iOS17", "CoreML8": "iOS18", "CoreML9": "iOS26"}
+_FLOAT16 = 10
+_NETWORKS = ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor")
+_PLACED = re.compile(r"(?:operation|layer) '.*?': (\S+) (.*) \[[^\[]*\]$")
+_QUOTED = re.compile(r"'[^']*'")
+_DEFAULT_FUNCTION = "main"
+
+
+class PredictionError(RuntimeError):
+    """What Apple's framework raises as ``RuntimeError``: a model or an input that cannot be predicted with."""
+
+
+class RefusedError(PredictionError):
+    """The runtime refuses the model; ``what`` names the operations."""
+
+    def __init__(self, message: str, what: list[str]) -> None:
+        super().__init__(message)
+        self.what = what
+
+
+class PlatformError(PredictionError):
+    """A service of Apple's framework other than prediction: there is nothing here that could do it."""
+
+
+class Proxy:
+    """The part of coremltools' ``_MLModelProxy`` that prediction needs. ``recorder`` is set by a subclass.
+
+    A model that is refused is held, as Apple's would be: the error comes when a prediction is asked for, so that tests
+    that only convert are not disturbed. What was refused is noted either way.
+    """
+
+    recorder: Recorder
+
+    def __init__(self, filename: str, compute_units: str, function: str, hints: dict[str, str], asset: Any) -> None:
+        if asset is not None:
+            raise PlatformError("model assets are a service of Apple's framework")
+        self._kind = ("", "", "")
+        self._refusal: Optional[RefusedError] = None
+        self._model: Optional[ReferenceModel] = None
+        try:
+            source = open_source(filename)
+            self._kind = _kind(source.message, function or source.message.description.defaultFunctionName)
+            self._model = ReferenceModel(filename, **_function(function))
+        except LoadError as error:
+            self._refusal = RefusedError(str(error), refusals(str(error)))
+            self.recorder.refused(self._refusal.what, asked=False)
+
+    @staticmethod
+    def maximum_supported_specification_version() -> int:
+        """The newest models that may be loaded."""
+        return NEWEST_SPECIFICATION
+
+    def predict(self, data: dict[str, Any], state: Any = None) -> dict[str, Any]:
+        """The outputs for ``data``, as ``MLModel.predict`` hands it down."""
+        self.recorder.attempted(*self._kind)
+        model = self._loaded()
+        try:
+            outputs = model.predict({name: _plain(value) for name, value in data.items()}, **_state(state))
+        except RuntimeModelError as error:
+            raise PredictionError(str(error)) from error
+        self.recorder.predicted()
+        return dict(outputs)
+
+    def batchPredict(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:  # noqa: N802
+        """The outputs for each of ``batch``."""
+        return [self.predict(data) for data in batch]
+
+    def newState(self) -> Any:  # noqa: N802
+        """The states of a stateful model, zeros."""
+        self.recorder.attempted(*self._kind)
+        self.recorder.current.attempts -= 1
+        model = self._loaded()
+        if not hasattr(model, "make_state"):
+            raise self._refuse(["states"], "models with states are not supported by the runtime")
+        return model.make_state()
+
+    def get_compiled_model_path(self) -> str:
+        """Apple's compiler made no file here."""
+        raise PlatformError("compiled models are a service of Apple's framework")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise PlatformError(f"{name} is a service of Apple's framework")
+
+    def _loaded(self) -> ReferenceModel:
+        if self._refusal is not None:
+            self.recorder.refused(self._refusal.what, asked=True)
+            raise self._refusal
+        assert self._model is not None
+        return self._model
+
+    def _refuse(self, what: list[str], message: str) -> RefusedError:
+        self.recorder.refused(what, asked=True)
+        return RefusedError(message, what)
+
+
+def refusals(message: str) -> list[str]:
+    """The operations that a ``LoadError`` names, each with its reason unless that is that it is not implemented."""
+    first, *listed = message.splitlines() or [""]
+    lines = [line[len("  - ") :] for line in listed] or [first.partition(": ")[2] or first]
+    found: list[str] = []
+    for line in lines:
+        match = _PLACED.match(line)
+        if match is None:
+            what = _QUOTED.sub("'...'", line)
+        elif match[2] == "is not supported by the runtime":
+            what = match[1]
+        else:
+            what = f"{match[1]}: {_QUOTED.sub(repr('...'), match[2])}"
+        if what not in found:
+            found.append(what)
+    return found
+
+
+def _kind(message: Any, function: str) -> tuple[str, str, str]:
+    """Backend, precision and opset of a model, in coremltools' words."""
+    which = str(message.WhichOneof("Type"))
+    if which in _NETWORKS:
+        return "neuralnetwork", "fp32", "iOS14"
+    if which != "mlProgram":
+        return which, "", ""
+    functions = message.mlProgram.functions
+    name = function or _DEFAULT_FUNCTION
+    if name not in functions:
+        return "mlprogram", "", ""
+    opset = functions[name].opset
+    blocks = functions[name].block_specializations.values()
+    half = any(_has_half(block) for block in blocks)
+    return "mlprogram", "fp16" if half else "fp32", _IOS_OF_OPSET.get(opset, opset)
+
+
+def _has_half(block: Any) -> bool:
+    return any(
+        any(output.type.tensorType.dataType == _FLOAT16 for output in operation.outputs)
+        or any(_has_half(nested) for nested in operation.blocks)
+        for operation in block.operations
+    )
+
+
+def _function(name: str) -> dict[str, Any]:
+    return {} if name in ("", _DEFAULT_FUNCTION) else {"function_name": name}
+
+
+def _state(state: Any) -> dict[str, Any]:
+    return {} if state is None else {"state": state}
+
+
+def _plain(value: Any) -> Any:
+    """A Pillow image as the array of its pixels; anything else as it is."""
+    return np.asarray(value) if hasattr(value, "getpixel") else value
