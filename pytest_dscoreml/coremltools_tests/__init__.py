@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 import pytest
 
-from pytest_dscoreml.coremltools_tests.causes import cause_of
+from pytest_dscoreml.coremltools_tests.causes import CRASHED, cause_of
 from pytest_dscoreml.coremltools_tests.records import Recorder, TestRecord
 from pytest_dscoreml.coremltools_tests.sampling import in_sample, seed_of
 
@@ -110,11 +110,6 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: Optional[object]) -> None:
-    """Nothing to merge here: records travel with the reports; a crashed worker is told by pytest-xdist."""
-
-
 class _Collector:
     """Receives the reports, on the controller or in the only process."""
 
@@ -126,6 +121,9 @@ class _Collector:
         attached = getattr(report, _ATTRIBUTE, None)
         if attached is not None:
             self._records.append(TestRecord.from_json(attached))
+        elif report.when not in ("setup", "call", "teardown"):
+            # A process of pytest-xdist that died; what the test did died with it.
+            self._records.append(TestRecord(report.nodeid, "failed", CRASHED, str(report.longrepr)))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -5,12 +5,15 @@ Imports the runtime, the records and the errors.
 
 from __future__ import annotations
 
+import inspect
 import re
+import traceback
+from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 
-from pytest_dscoreml.coremltools_tests.records import Recorder
+from pytest_dscoreml.coremltools_tests.records import ModelKind, Recorder
 from pytest_dscoreml.errors import LoadError, RuntimeModelError
 from pytest_dscoreml.runtime import ReferenceModel
 from pytest_dscoreml.runtime.source import open_source
@@ -41,6 +44,10 @@ class PlatformError(PredictionError):
     """A service of Apple's framework other than prediction: there is nothing here that could do it."""
 
 
+class FaultError(PredictionError):
+    """The runtime failed in a way it should not: a fault of ours."""
+
+
 class Proxy:
     """The part of coremltools' ``_MLModelProxy`` that prediction needs. ``recorder`` is set by a subclass.
 
@@ -53,16 +60,18 @@ class Proxy:
     def __init__(self, filename: str, compute_units: str, function: str, hints: dict[str, str], asset: Any) -> None:
         if asset is not None:
             raise PlatformError("model assets are a service of Apple's framework")
-        self._kind = ("", "", "")
-        self._refusal: Optional[RefusedError] = None
+        self._kind = ModelKind()
+        self._refusal: Optional[PredictionError] = None
         self._model: Optional[ReferenceModel] = None
         try:
             source = open_source(filename)
             self._kind = _kind(source.message, function or source.message.description.defaultFunctionName)
-            self._model = ReferenceModel(filename, **_function(function))
+            self._model = ReferenceModel(filename, **_options(function))
         except LoadError as error:
             self._refusal = RefusedError(str(error), refusals(str(error)))
-            self.recorder.refused(self._refusal.what, asked=False)
+            self.recorder.refused(refusals(str(error)), asked=False)
+        except Exception as error:
+            self._refusal = _fault("loading the model", error)
 
     @staticmethod
     def maximum_supported_specification_version() -> int:
@@ -71,13 +80,15 @@ class Proxy:
 
     def predict(self, data: dict[str, Any], state: Any = None) -> dict[str, Any]:
         """The outputs for ``data``, as ``MLModel.predict`` hands it down."""
-        self.recorder.attempted(*self._kind)
+        self.recorder.current.attempts += 1
         model = self._loaded()
         try:
             outputs = model.predict({name: _plain(value) for name, value in data.items()}, **_state(state))
         except RuntimeModelError as error:
             raise PredictionError(str(error)) from error
-        self.recorder.predicted()
+        except Exception as error:
+            raise _fault("predicting", error) from error
+        self.recorder.predicted(self._kind, outputs.values())
         return dict(outputs)
 
     def batchPredict(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:  # noqa: N802
@@ -86,12 +97,7 @@ class Proxy:
 
     def newState(self) -> Any:  # noqa: N802
         """The states of a stateful model, zeros."""
-        self.recorder.attempted(*self._kind)
-        self.recorder.current.attempts -= 1
-        model = self._loaded()
-        if not hasattr(model, "make_state"):
-            raise self._refuse(["states"], "models with states are not supported by the runtime")
-        return model.make_state()
+        return self._loaded().make_state()
 
     def get_compiled_model_path(self) -> str:
         """Apple's compiler made no file here."""
@@ -102,16 +108,13 @@ class Proxy:
             raise AttributeError(name)
         raise PlatformError(f"{name} is a service of Apple's framework")
 
-    def _loaded(self) -> ReferenceModel:
+    def _loaded(self) -> Any:
+        self.recorder.asked(self._kind)
         if self._refusal is not None:
-            self.recorder.refused(self._refusal.what, asked=True)
+            if isinstance(self._refusal, RefusedError):
+                self.recorder.refused(self._refusal.what, asked=True)
             raise self._refusal
-        assert self._model is not None
         return self._model
-
-    def _refuse(self, what: list[str], message: str) -> RefusedError:
-        self.recorder.refused(what, asked=True)
-        return RefusedError(message, what)
 
 
 def refusals(message: str) -> list[str]:
@@ -132,21 +135,25 @@ def refusals(message: str) -> list[str]:
     return found
 
 
-def _kind(message: Any, function: str) -> tuple[str, str, str]:
-    """Backend, precision and opset of a model, in coremltools' words."""
+def _fault(doing: str, error: Exception) -> FaultError:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return FaultError(f"{doing}: {type(error).__name__}: {error}{place}")
+
+
+def _kind(message: Any, function: str) -> ModelKind:
     which = str(message.WhichOneof("Type"))
     if which in _NETWORKS:
-        return "neuralnetwork", "fp32", "iOS14"
+        return ModelKind("neuralnetwork", "fp32", "iOS14")
     if which != "mlProgram":
-        return which, "", ""
+        return ModelKind(which)
     functions = message.mlProgram.functions
     name = function or _DEFAULT_FUNCTION
     if name not in functions:
-        return "mlprogram", "", ""
+        return ModelKind("mlprogram")
     opset = functions[name].opset
-    blocks = functions[name].block_specializations.values()
-    half = any(_has_half(block) for block in blocks)
-    return "mlprogram", "fp16" if half else "fp32", _IOS_OF_OPSET.get(opset, opset)
+    half = any(_has_half(block) for block in functions[name].block_specializations.values())
+    return ModelKind("mlprogram", "fp16" if half else "fp32", _IOS_OF_OPSET.get(opset, opset))
 
 
 def _has_half(block: Any) -> bool:
@@ -157,8 +164,13 @@ def _has_half(block: Any) -> bool:
     )
 
 
-def _function(name: str) -> dict[str, Any]:
-    return {} if name in ("", _DEFAULT_FUNCTION) else {"function_name": name}
+def _options(function: str) -> dict[str, Any]:
+    """What ``ReferenceModel`` is to be told beside the file."""
+    if function in ("", _DEFAULT_FUNCTION):
+        return {}
+    if "function_name" not in inspect.signature(ReferenceModel).parameters:
+        raise LoadError(f"the function {function!r} of a multi-function model: not supported by the runtime")
+    return {"function_name": function}
 
 
 def _state(state: Any) -> dict[str, Any]:

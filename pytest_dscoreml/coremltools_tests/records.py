@@ -1,19 +1,34 @@
-"""What each test did: how often it predicted, with which models, what was refused. Imports nothing of ours."""
+"""What each test did: how often it predicted, with which models, what was refused. Imports NumPy only."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """A model in coremltools' words: ``mlprogram``, ``fp16``, ``iOS17``."""
+
+    backend: str = ""
+    precision: str = ""
+    opset: str = ""
 
 
 @dataclass
 class TestRecord:
     """One test.
 
-    ``attempts`` counts calls of ``predict``, ``predictions`` those that gave values. ``compared`` counts the comparisons
-    that coremltools' ``compare_backend`` made of them; ``unjudged`` the predictions whose values nobody looks at
-    (``assert_model_is_valid`` checks names and shapes only). ``strict`` is the second verdict on float16, ``None``
-    where there was nothing to judge.
+    ``attempts`` counts calls of ``predict``, ``predictions`` those that gave values. ``compared`` counts the
+    comparisons of predicted arrays by ``assert_allclose`` (tests have other ways too); ``unjudged`` the predictions
+    whose values nobody looks at (``assert_model_is_valid`` checks names and shapes only). ``strict`` is the second
+    verdict on float16, ``None`` where there was nothing to judge. ``refused`` names what was refused when a prediction
+    was asked for, ``refused_unasked`` what was refused of models that were only made.
     """
 
     __test__ = False
@@ -46,54 +61,69 @@ class TestRecord:
 
 
 class Recorder:
-    """Hands out the record of the test that is running."""
+    """Hands out the record of the test that is running, and is told what happens in it.
+
+    ``admitted`` is the share of values that the comparison under way allows to differ.
+    """
 
     def __init__(self) -> None:
         self.current = TestRecord("")
+        self.admitted = 0.0
         self._wanted_precision = ""
-        self._unjudged = 0
+        self._unjudged = False
+        self._outputs: list[tuple[NDArray[Any], bool]] = []
 
     def begin(self, name: str, parameters: dict[str, Any]) -> None:
         """A test starts; its ``backend`` parameter, where it has one, says which precision it is about."""
         self.current = TestRecord(name)
         self._wanted_precision = _precision(parameters.get("backend"))
-        self._unjudged = 0
+        self._outputs.clear()
 
-    def attempted(self, backend: str, precision: str, opset: str) -> None:
-        """``predict`` was called on a model; the first one names the test's backend."""
+    def asked(self, kind: ModelKind) -> None:
+        """Something was asked of a model that only a loaded one can give; the first model names the test's backend."""
         record = self.current
-        record.attempts += 1
         if not record.backend:
-            record.backend, record.opset = backend, opset
-            record.precision = (
-                self._wanted_precision if backend == "mlprogram" and self._wanted_precision else precision
-            )
+            record.backend, record.opset = kind.backend, kind.opset
+            record.precision = self._precision_of(kind)
 
-    def predicted(self) -> None:
-        """Values came back."""
+    def predicted(self, kind: ModelKind, outputs: Iterable[Any]) -> None:
+        """Values came back. They are kept to the test's end, so that comparisons of them are recognised."""
         self.current.predictions += 1
-        if self._unjudged:
-            self.current.unjudged += 1
+        self.current.unjudged += self._unjudged
+        half = self._precision_of(kind) == "fp16"
+        self._outputs += [(value, half) for value in outputs if isinstance(value, np.ndarray)]
 
-    def refused(self, what: list[str], *, asked: bool) -> None:
+    def is_output(self, value: Any) -> Optional[bool]:
+        """Whether an array that came out of a prediction was computed in float16; ``None`` if it did not."""
+        for output, half in reversed(self._outputs):
+            if output is value:
+                return half
+        return None
+
+    def compared(self, agrees: bool, detail: str, *, half: bool) -> None:
+        """A prediction was compared; with float16, the second verdict counts, and one that fails decides."""
+        record = self.current
+        record.compared += 1
+        if half:
+            record.strict = agrees if record.strict is None else record.strict and agrees
+            record.strict_detail = record.strict_detail or detail
+
+    def refused(self, what: Iterable[str], *, asked: bool) -> None:
         """A model was refused at load; ``asked`` when a prediction was wanted of it."""
         names = self.current.refused if asked else self.current.refused_unasked
         names.extend(item for item in what if item not in names)
 
-    def enter_unjudged(self) -> None:
-        """Predictions from here on are not compared with anything."""
-        self._unjudged += 1
+    @contextmanager
+    def nobody_judges(self) -> Iterator[None]:
+        """Predictions made in here are not compared with anything."""
+        before, self._unjudged = self._unjudged, True
+        try:
+            yield
+        finally:
+            self._unjudged = before
 
-    def leave_unjudged(self) -> None:
-        """The reverse of ``enter_unjudged``."""
-        self._unjudged -= 1
-
-    def judged_strictly(self, agrees: bool, detail: str) -> None:
-        """The second verdict on a float16 comparison; one that fails decides."""
-        record = self.current
-        record.strict = agrees if record.strict is None else record.strict and agrees
-        if not agrees and not record.strict_detail:
-            record.strict_detail = detail
+    def _precision_of(self, kind: ModelKind) -> str:
+        return self._wanted_precision if kind.backend == "mlprogram" and self._wanted_precision else kind.precision
 
 
 def _precision(backend: Any) -> str:

@@ -5,8 +5,10 @@
 2. ``_MLModelProxy`` in ``models.model`` (and in ``_compiled_model``, ``compute_plan`` and ``compute_device`` beside it,
    which hold it too): the class through which ``MLModel`` reaches Apple's framework. ``MLModel.predict`` itself is not
    touched, so its checks of the input are tested too.
-3. ``testing_utils.compare_backend`` is wrapped, not replaced: its verdict stands, and a second one on float16 is noted.
-4. ``testing_utils.assert_model_is_valid`` is wrapped to note that its predictions are compared with nothing.
+3. ``numpy.testing.assert_allclose`` is wrapped, not replaced: its verdict stands. Where it is given an array that came out
+   of a prediction, the comparison is counted, and a second verdict on float16 is noted.
+4. ``testing_utils.compare_backend`` is wrapped to learn how many values a test allows to differ, and
+   ``assert_model_is_valid`` to note that its predictions are compared with nothing.
 5. ``gc.collect`` as three modules of the converter see it does nothing. A full collection walks every object that
    TensorFlow's import made, several times a conversion; Python's own collections go on.
 """
@@ -43,6 +45,8 @@ _COLLECTORS = (
 
 def prepare(recorder: Recorder) -> None:
     """Do all of the above; must come before the first of coremltools' tests is imported."""
+    # Registers the kernels; were one of them broken, it should be told now and not by every test.
+    importlib.import_module("pytest_dscoreml.runtime.kernels")
     deps = importlib.import_module("coremltools._deps")
     deps._IS_MACOS = True  # type: ignore[attr-defined]
     _say_macos()
@@ -50,8 +54,9 @@ def prepare(recorder: Recorder) -> None:
     for name in _PROXY_HOLDERS:
         importlib.import_module(name)._MLModelProxy = proxy  # type: ignore[attr-defined]
     testing: Any = importlib.import_module("coremltools.converters.mil.testing_utils")
-    testing.compare_backend = _judged(testing.compare_backend, recorder, testing)
+    testing.compare_backend = _admitting(testing.compare_backend, recorder)
     testing.assert_model_is_valid = _unjudged(testing.assert_model_is_valid, recorder)
+    np.testing.assert_allclose = _counted(np.testing.assert_allclose, recorder)
     for name in _COLLECTORS:
         _without_collections(name)
 
@@ -80,29 +85,30 @@ def _say_macos() -> None:
                     setattr(module, attribute, answers[held])
 
 
-def _judged(compare: Any, recorder: Recorder, testing: Any) -> Any:
+def _counted(check: Any, recorder: Recorder) -> Any:
+    @functools.wraps(check)
+    def assert_allclose(actual: Any, desired: Any, *args: Any, **kwargs: Any) -> Any:
+        for obtained, expected in ((actual, desired), (desired, actual)):
+            half = recorder.is_output(obtained)
+            if half is not None:
+                agrees, detail = (
+                    judge(expected=expected, obtained=obtained, admitted=recorder.admitted) if half else (True, "")
+                )
+                recorder.compared(agrees, detail, half=half)
+                break
+        return check(actual, desired, *args, **kwargs)
+
+    return assert_allclose
+
+
+def _admitting(compare: Any, recorder: Recorder) -> Any:
     @functools.wraps(compare)
-    def compare_backend(
-        mlmodel: Any, input_key_values: Any, expected_outputs: Any, dtype: str = "fp32", *args: Any, **kwargs: Any
-    ) -> Any:
-        caught: dict[str, Any] = {}
-        predict = mlmodel.predict
-
-        def remembered(*given: Any, **options: Any) -> Any:
-            caught.update(predict(*given, **options))
-            return dict(caught)
-
-        mlmodel.predict = remembered
+    def compare_backend(*args: Any, **kwargs: Any) -> Any:
+        recorder.admitted = kwargs.get("allow_mismatch_ratio", 0.0)
         try:
-            return compare(mlmodel, input_key_values, expected_outputs, dtype, *args, **kwargs)
+            return compare(*args, **kwargs)
         finally:
-            del mlmodel.predict
-            if caught and expected_outputs is not None:
-                recorder.current.compared += 1
-                if dtype == "fp16":
-                    recorder.judged_strictly(
-                        *judge(expected=expected_outputs, obtained=caught, find=testing._get_coreml_out_from_dict)
-                    )
+            recorder.admitted = 0.0
 
     return compare_backend
 
@@ -110,11 +116,8 @@ def _judged(compare: Any, recorder: Recorder, testing: Any) -> Any:
 def _unjudged(check: Any, recorder: Recorder) -> Any:
     @functools.wraps(check)
     def assert_model_is_valid(*args: Any, **kwargs: Any) -> Any:
-        recorder.enter_unjudged()
-        try:
+        with recorder.nobody_judges():
             return check(*args, **kwargs)
-        finally:
-            recorder.leave_unjudged()
 
     return assert_model_is_valid
 
