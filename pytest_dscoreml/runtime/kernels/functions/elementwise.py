@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-from typing import Optional
 
 import numpy as np
 
@@ -97,7 +96,11 @@ def cumsum(x: Array, axis: int, *, exclusive: bool, reverse: bool) -> Array:
     return np.flip(total, axis) if reverse else total
 
 
+def numpy_name(dtype: str) -> str:
+    """The NumPy name of an ML Program's type name (``fp16``)."""
+    return {"fp16": "float16", "fp32": "float32", "fp64": "float64"}.get(dtype, dtype)
+
+
 def cast(x: Array, dtype: str) -> Array:
     """x as ``dtype`` (``fp16``, ``fp32``, ``fp64``, or a NumPy name); floats become integers by truncation."""
-    name: Optional[str] = {"fp16": "float16", "fp32": "float32", "fp64": "float64"}.get(dtype, dtype)
-    return x.astype(name)
+    return x.astype(numpy_name(dtype))

@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from pytest_dscoreml.runtime.registry import Array
+from pytest_dscoreml.runtime.registry import Array, Arrays
 
 
 def linear(x: Array, weight: Array, bias: Optional[Array]) -> Array:
@@ -25,6 +25,21 @@ def matmul(x: Array, y: Array, *, transpose_x: bool, transpose_y: bool) -> Array
     if transpose_y and y.ndim > 1:
         y = np.swapaxes(y, -1, -2)
     return np.asarray(np.matmul(x, y))
+
+
+def einsum(values: Arrays, equation: str) -> Array:
+    """The product of two arrays by Einstein's convention; an axis of size 1 broadcasts against one of another size."""
+    terms, arrow, result = equation.replace(" ", "").partition("->")
+    names = terms.split(",")
+    if not arrow or len(names) != len(values) or any(len(name) != x.ndim for name, x in zip(names, values)):
+        raise ValueError(f"equation {equation!r} for shapes {[x.shape for x in values]}")
+    # NumPy refuses an axis of size 1 that another array has longer only when it is summed; Core ML broadcasts all.
+    sizes: dict[str, int] = {}
+    for name, x in zip(names, values):
+        for axis, size in zip(name, x.shape):
+            sizes[axis] = size if sizes.get(axis, 1) == 1 else sizes[axis]
+    whole = [np.broadcast_to(x, [sizes[axis] for axis in name]) for name, x in zip(names, values)]
+    return np.asarray(np.einsum(f"{terms}->{result}", *whole, optimize=True))
 
 
 def log_sum_exp(x: Array, axis: Any, *, keepdims: bool) -> Array:

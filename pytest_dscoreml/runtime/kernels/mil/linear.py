@@ -7,7 +7,7 @@ from typing import Any, Callable, Optional
 import numpy as np
 
 from pytest_dscoreml.runtime.kernels.functions import linear as functions
-from pytest_dscoreml.runtime.registry import Array, Ints, mil
+from pytest_dscoreml.runtime.registry import Array, Arrays, Ints, mil
 
 
 @mil.kernel("linear", wide=True, fresh=True)
@@ -20,6 +20,12 @@ def linear(*, x: Array, weight: Array, bias: Optional[Array] = None) -> Array:
 def matmul(*, x: Array, y: Array, transpose_x: bool = False, transpose_y: bool = False) -> Array:
     """x y, each optionally with its last two axes exchanged."""
     return functions.matmul(x, y, transpose_x=transpose_x, transpose_y=transpose_y)
+
+
+@mil.kernel("einsum", wide=True, fresh=True)
+def einsum(*, values: Arrays, equation: str) -> Array:
+    """The product of two arrays by Einstein's convention; axes of size 1 broadcast."""
+    return functions.einsum(values, equation)
 
 
 def _reduction(function: Callable[..., Any]) -> Callable[..., Array]:
