@@ -24,10 +24,10 @@ def list_length(*, ls: TensorList) -> Array:
     return np.array(len(ls), np.int32)
 
 
-@mil.kernel("list_read")
+@mil.kernel("list_read", fresh=True)
 def list_read(*, ls: TensorList, index: int) -> Array:
-    """The element at ``index``."""
-    return ls.read(index)
+    """A copy of the element at ``index``: nobody must change a list through what was read from it."""
+    return ls.read(index).copy()
 
 
 @mil.kernel("list_write")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 
@@ -32,10 +32,10 @@ def topk_ios16(
     ascending: bool = False,
     sort: bool = True,
     return_indices: bool = True,
-) -> list[Array]:
+) -> Union[Array, list[Array]]:
     """As before iOS 16; what is not asked to be sorted is sorted all the same, which it may be."""
     values, indices = functions.topk(x, k, axis, ascending=ascending)
-    return [values, indices] if return_indices else [values]
+    return [values, indices] if return_indices else values
 
 
 @mil.kernel("topk", since=17, fresh=True)
@@ -48,10 +48,10 @@ def topk_ios17(
     sort: bool = True,
     return_indices: bool = True,
     output_indices_dtype: Optional[str] = None,
-) -> list[Array]:
+) -> Union[Array, list[Array]]:
     """As before iOS 17, with indices as int32 (the default) or uint16."""
     values, indices = functions.topk(x, k, axis, ascending=ascending)
-    return [values, indices.astype(output_indices_dtype or "int32")] if return_indices else [values]
+    return [values, indices.astype(output_indices_dtype or "int32")] if return_indices else values
 
 
 @mil.kernel("non_zero", fresh=True)
