@@ -70,7 +70,7 @@ def test_categorical(mode: str) -> None:
     for row, wanted in zip(drawn, probabilities):
         for category, probability in enumerate(wanted):
             within(float((row == category).mean()), probability, np.sqrt(probability * (1 - probability)))
-    with pytest.raises(ValueError, match="^mode 'odds' is neither logits nor probs$"):
+    with pytest.raises(ValueError, match=r"^mode 'odds' is neither logits nor probs$"):
         run("random_categorical", x=x, mode="odds")
 
 
@@ -82,7 +82,7 @@ def test_seeds(op: str) -> None:
     assert (run(op, shape=(50,), seed=-3) != same[0]).any()
     assert (run(op, shape=(50,)) != run(op, shape=(50,))).any()
     assert run(op, shape=()).shape == ()
-    with pytest.raises(ValueError, match="asks for more than 2 GiB$"):
+    with pytest.raises(ValueError, match=r"asks for more than 2 GiB$"):
         run(op, shape=(2**20, 2**20))
 
 
