@@ -27,7 +27,7 @@ class TestRecord:
     ``attempts`` counts calls of ``predict``, ``predictions`` those that gave values. ``compared`` counts the
     comparisons of predicted arrays by ``assert_allclose`` (tests have other ways too); ``unjudged`` the predictions
     whose values nobody looks at (``assert_model_is_valid`` checks names and shapes only). ``strict`` is the second
-    verdict on float16, ``None`` where there was nothing to judge. ``refused`` names what was refused when a prediction
+    verdict on what was computed in float16, ``None`` where nothing was. ``refused`` names what was refused when a prediction
     was asked for, ``refused_unasked`` what was refused of models that were only made.
     """
 
@@ -90,7 +90,7 @@ class Recorder:
         """Values came back. They are kept to the test's end, so that comparisons of them are recognised."""
         self.current.predictions += 1
         self.current.unjudged += self._unjudged
-        half = self._precision_of(kind) == "fp16"
+        half = "fp16" in (kind.precision, self._precision_of(kind))
         self._outputs += [(value, half) for value in outputs if isinstance(value, np.ndarray)]
 
     def is_output(self, value: Any) -> Optional[bool]:
