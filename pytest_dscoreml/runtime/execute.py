@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from pytest_dscoreml.errors import ExecutionError, RuntimeModelError
 from pytest_dscoreml.runtime.plan import EXECUTOR_SLOT, Branch, Call, Code, Instruction, Loop, Plan
-
-# A loop that runs this often is taken for one that never ends: half an hour of speech is 90,000 frames.
-LOOP_LIMIT = 100_000
+from pytest_dscoreml.runtime.running import LOOP_LIMIT, failure, truth
+from pytest_dscoreml.runtime.straight import StraightLoop
 
 Environment = list[Any]
 Runner = Callable[[Environment], None]
@@ -57,9 +56,9 @@ class Executable:
         except Exception as error:
             # Kernels raise what NumPy raises; the user gets one kind of error, with the operation named.
             instruction = self._origin[run] if run is not None else None
-            raise ExecutionError(_failure(instruction, environment, error)) from error
+            raise ExecutionError(failure(instruction, environment, error)) from error
 
-    def _assemble(self, code: Code) -> list[Runner]:
+    def _assemble(self, code: Code, *, frees: bool = True) -> list[Runner]:
         runners: list[Runner] = []
         for instruction in code:
             if isinstance(instruction, Call):
@@ -68,14 +67,14 @@ class Executable:
                 runner = self._loop(instruction)
             else:
                 runner = self._branch(instruction)
-            if instruction.frees:
+            if instruction.frees and frees:
                 runner = _freeing(runner, instruction.frees)
             self._origin[runner] = instruction
             runners.append(runner)
         return runners
 
     def _call(self, call: Call) -> Runner:
-        compute = _computation(call)
+        compute = computation(call)
         fit = _fit_vector if self._rank_one else _fit
         if len(call.writes) == 1:
             (slot,), dtype = call.writes, call.dtypes[0]
@@ -97,16 +96,17 @@ class Executable:
         carried, produced, writes = loop.carried, loop.produced, loop.writes
         inner = {slot for instruction in (*loop.condition, *loop.body) for slot in instruction.writes}
         stale = tuple(inner | set(carried))
+        straight = self._straight(loop, limit) if loop.straight and not self._records else None
 
         def run(environment: Environment) -> None:
             for source, slot, private in entry:
                 value = environment[source]
                 environment[slot] = value.copy() if private else value
-            passes = 0
-            while True:
+            passes = 0 if straight is None else straight.run(environment)
+            while passes >= 0:
                 if tested is not None:
                     execute(condition, environment)
-                    if not _truth(environment[tested]):
+                    if not truth(environment[tested]):
                         break
                 if passes == limit:
                     if loop.limit is None:
@@ -125,12 +125,20 @@ class Executable:
 
         return run
 
+    def _straight(self, loop: Loop, limit: int) -> StraightLoop:
+        runners = {
+            id(instruction): runner
+            for code in (loop.condition, loop.body)
+            for instruction, runner in zip(code, self._assemble(code, frees=False))
+        }
+        return StraightLoop(loop, limit, runners, self._execute)
+
     def _branch(self, branch: Branch) -> Runner:
         codes = (self._assemble(branch.blocks[0]), self._assemble(branch.blocks[1]))
         execute = self._execute
 
         def run(environment: Environment) -> None:
-            chosen = 0 if _truth(environment[branch.predicate]) else 1
+            chosen = 0 if truth(environment[branch.predicate]) else 1
             execute(codes[chosen], environment)
             results = [environment[slot] for slot in branch.results[chosen]]
             for slot, value in zip(branch.writes, results):
@@ -139,8 +147,8 @@ class Executable:
         return run
 
 
-def _computation(call: Call) -> Callable[[Environment], Any]:
-    """The kernel call as a function of the environment."""
+def computation(call: Call) -> Callable[[Any], Any]:
+    """The kernel call as a function of the environment: anything that gives values by slot."""
     function: Callable[..., Any] = call.kernel.function
     if call.fixed:
         fixed = dict(call.fixed)
@@ -267,28 +275,3 @@ def _fit_vector(result: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
     if array.dtype != dtype:
         array = array.astype(dtype)
     return array if array.ndim else array.reshape(1)
-
-
-def _truth(value: Any) -> bool:
-    if value.size != 1:
-        raise ValueError(f"the condition has shape {value.shape}, expected one value")
-    return bool(value.reshape(()))
-
-
-def _failure(instruction: Optional[Instruction], environment: Environment, error: Exception) -> str:
-    """What to tell about a failure: the operation, its inputs and the reason."""
-    if instruction is None:
-        return f"{type(error).__name__}: {error}"
-    shown: list[str] = []
-    if isinstance(instruction, Call):
-        for index, argument in enumerate(instruction.arguments):
-            for slot in argument.slots:
-                value = environment[slot]
-                what = f"{value.dtype.name}{value.shape}" if isinstance(value, np.ndarray) else repr(value)
-                shown.append(f"{argument.name or f'input {index}'} {what}")
-        shown += [
-            f"{name} {value.dtype.name}{value.shape}" if isinstance(value, np.ndarray) else f"{name} {value}"
-            for name, value in instruction.fixed.items()
-        ]
-    reason = str(error) or type(error).__name__
-    return instruction.place.says(f"failed: {reason}" + (f" (with {', '.join(shown)})" if shown else ""))

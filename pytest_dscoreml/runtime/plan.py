@@ -64,6 +64,7 @@ class Loop:
 
     ``carried`` slots take the values of ``sources`` at first and of ``produced`` after each pass, and end up in
     ``writes``. Carried values whose index is in ``private`` are copied on entry, because the body changes them in place.
+    A ``straight`` loop is run as one generated function once the shapes in it are known (see ``straight``).
     """
 
     step: Step
@@ -77,6 +78,7 @@ class Loop:
     writes: tuple[int, ...]
     limit: Optional[int]
     private: frozenset[int] = frozenset()
+    straight: bool = False
     frees: tuple[int, ...] = ()
 
     @property

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_dscoreml.runtime import ReferenceModel
+from pytest_dscoreml.runtime import PASSES, ReferenceModel
 
 HIDDEN, WIDTH, CLASSES, CHUNK = 12, 19 * 26, 7, 16
 OUTPUTS = ("logits", "new_state_c", "new_state_h")
 VARIANTS = ("static", "dynamic", "pinned")
 KINDS = ("neuralnetwork-float32", "mlprogram-float32", "mlprogram-float16")
+# The passes that associate sums differently; all others keep every bit.
+REASSOCIATING = ("hoist_products", "straight_loops")
 # Measured on this graph: float32 differs by 2e-7, float16 by 2e-3 (11 bits, six products deep).
 TOLERANCE = {"float32": 2e-6, "float16": 2e-2}
 
@@ -164,10 +166,16 @@ def test_agrees_with_tensorflow(variant: str, kind: str, convert: Any, sessions:
 def test_optimisations_change_nothing(kind: str, convert: Any) -> None:
     _, path = convert("dynamic", kind)
     fast, plain = ReferenceModel(path), ReferenceModel(path, passes=())
+    exact = ReferenceModel(path, passes=[name for name in PASSES if name not in REASSOCIATING])
     assert [call.copies for call in fast._plan.calls() if call.kernel.overwrites] == [False, False]
     fed = draw(20, 13, 5)
+    wanted = plain.predict(fed)
+    bound = 4e-3 if kind.endswith("float16") else 1e-6
     for name in OUTPUTS:
-        np.testing.assert_array_equal(fast.predict(fed)[name], plain.predict(fed)[name])
+        np.testing.assert_array_equal(exact.predict(fed)[name], wanted[name])
+        # Twice: the first run generates the loop's code after a pass without it.
+        for _ in range(2):
+            np.testing.assert_allclose(fast.predict(fed)[name], wanted[name], rtol=bound, atol=bound)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -48,7 +48,8 @@ def test_unknown_passes_are_refused(history: Any) -> None:
     with pytest.raises(ValueError, match="unknown passes fast") as caught:
         ReferenceModel(history().model, passes=["fast"])
     assert str(caught.value) == (
-        "unknown passes fast (known are fold_constants, carry_half, update_in_place, free_early)"
+        "unknown passes fast (known are fold_constants, carry_half, hoist_products, update_in_place, straight_loops, "
+        "free_early)"
     )
 
 

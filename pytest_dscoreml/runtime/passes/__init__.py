@@ -12,6 +12,8 @@ from typing import Callable
 from pytest_dscoreml.runtime.passes.carry_half import carry_half
 from pytest_dscoreml.runtime.passes.fold_constants import fold_constants
 from pytest_dscoreml.runtime.passes.free_early import free_early
+from pytest_dscoreml.runtime.passes.hoist_products import hoist_products
+from pytest_dscoreml.runtime.passes.straight_loops import straight_loops
 from pytest_dscoreml.runtime.passes.update_in_place import update_in_place
 from pytest_dscoreml.runtime.plan import Plan
 from pytest_dscoreml.runtime.program import Program
@@ -21,7 +23,9 @@ PROGRAM_PASSES: Mapping[str, Callable[[Program], Program]] = {
     "carry_half": carry_half,
 }
 PLAN_PASSES: Mapping[str, Callable[[Plan], Plan]] = {
+    "hoist_products": hoist_products,
     "update_in_place": update_in_place,
+    "straight_loops": straight_loops,
     "free_early": free_early,
 }
 PASSES: tuple[str, ...] = (*PROGRAM_PASSES, *PLAN_PASSES)
