@@ -60,18 +60,20 @@ def l2_norm(x: Array, epsilon: float) -> Array:
     return x / np.sqrt(np.square(x).sum(axis=(-3, -2, -1), keepdims=True) + x.dtype.type(epsilon))
 
 
-def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float) -> Array:
-    """x / (k + alpha / size * sum of x^2 over ``size`` neighbouring channels)^beta, the channels being axis 1.
+def local_response_norm(x: Array, size: int, alpha: float, beta: float, k: float, *, axis: int = 1) -> Array:
+    """x / (k + alpha / size * sum of x^2 over ``size`` neighbouring channels)^beta, the channels being ``axis``.
 
     Of an even number of neighbours, one more lies before than after.
     """
     if size < 1:
         raise ValueError(f"size is {size}, expected 1 or more")
-    channels = x.shape[1]
+    moved = np.moveaxis(x, axis, 0)
+    channels = moved.shape[0]
     before, after = min(size // 2, channels), min((size - 1) // 2, channels)
-    squares = np.zeros((x.shape[0], channels + before + after, *x.shape[2:]), x.dtype)
-    squares[:, before : before + channels] = np.square(x)
-    total = np.zeros_like(x)
+    squares = np.zeros((channels + before + after, *moved.shape[1:]), x.dtype)
+    squares[before : before + channels] = np.square(moved)
+    total = np.zeros(moved.shape, x.dtype)
     for start in range(before + after + 1):
-        total += squares[:, start : start + channels]
+        total += squares[start : start + channels]
+    total = np.moveaxis(total, 0, axis)
     return x / np.power(x.dtype.type(k) + x.dtype.type(alpha / size) * total, x.dtype.type(beta))

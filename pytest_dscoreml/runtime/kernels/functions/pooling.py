@@ -24,7 +24,7 @@ def ceil_counts(sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[i
     """
     counts: list[int] = []
     for size, extent, stride, (before, after) in zip(sizes, kernel, strides, pads):
-        number = max(0, -(-(size + before + after - extent) // stride)) + 1
+        number = -(-(size + before + after - extent) // stride) + 1
         if (number - 1) * stride >= size + before:
             if not before + after:
                 raise ValueError(f"ceil_mode makes a window that begins after the {size} elements it slides over")
@@ -35,13 +35,13 @@ def ceil_counts(sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[i
     return tuple(counts)
 
 
-def reaching(
+def reach(
     sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], pads: windows.Pads, counts: Sequence[int]
 ) -> windows.Pads:
-    """``pads`` with as much more after each axis as the last of ``counts`` windows needs."""
+    """``pads`` with as much after each axis as the last of ``counts`` windows needs, so that no further one fits."""
     return tuple(
-        (before, max(after, (number - 1) * stride + extent - size - before))
-        for size, extent, stride, (before, after), number in zip(sizes, kernel, strides, pads, counts)
+        (before, max(0, (number - 1) * stride + extent - size - before))
+        for size, extent, stride, (before, _), number in zip(sizes, kernel, strides, pads, counts)
     )
 
 

@@ -24,13 +24,7 @@ def _geometry(
     if not ceil_mode:
         return kernel, steps, pads, pads
     counts = functions.ceil_counts(x.shape[2:], kernel, steps, pads)
-    needed = functions.reaching(x.shape[2:], kernel, steps, pads, counts)
-    # Padding that no window of ceil mode reaches must not make another window.
-    trimmed = tuple(
-        (before, (number - 1) * step + extent - size - before)
-        for (before, _), number, step, extent, size in zip(needed, counts, steps, kernel, x.shape[2:])
-    )
-    return kernel, steps, pads, tuple((before, max(after, 0)) for before, after in trimmed)
+    return kernel, steps, pads, functions.reach(x.shape[2:], kernel, steps, pads, counts)
 
 
 @mil.kernel("max_pool", wide=True, fresh=True, grows=True)
