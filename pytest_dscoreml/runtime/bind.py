@@ -12,7 +12,7 @@ import numpy as np
 
 from pytest_dscoreml.runtime.problems import Place, Problems
 from pytest_dscoreml.runtime.program import MLPROGRAM, NEURALNETWORK, Constant, Operand, Program, Ref, Step
-from pytest_dscoreml.runtime.registry import Kernel, Parameter, Registry, is_half, mil, nn
+from pytest_dscoreml.runtime.registry import Kernel, Parameter, Registry, is_half, mil, nn, record_parameters
 
 _FIRST_MIL_OPSET_IOS = 15
 _FIRST_MIL_OPSET = 5
@@ -101,7 +101,7 @@ def adapter(parameter: Optional[Parameter], *, half: bool, wide: bool) -> Option
     kind = "array" if parameter is None else parameter.kind
     if kind in ("array", "arrays"):
         return _widen if wide and half else None
-    if kind in ("values", "list", "state"):
+    if kind in ("values", "list", "state", "record", "records"):
         return None
     return _FORMS[kind]
 
@@ -127,9 +127,44 @@ def _fix(operand: Operand, parameter: Parameter, kernel: Kernel) -> Any:
         raise ValueError(f"{len(items)} values, expected one")
     if parameter.kind == "array":
         return _array(items[0], kernel)
+    if parameter.form is not None:
+        return _records(items[0], parameter)
     if parameter.kind in ("list", "state"):
         raise ValueError(f"{_described(items[0])}, expected a {parameter.kind}")
     return _FORMS[parameter.kind](items[0])
+
+
+def _records(value: Any, parameter: Parameter) -> Any:
+    """The record, or the tuple of records, that a nested message or several of them make."""
+    assert parameter.form is not None
+    if parameter.kind == "record":
+        return _record(value, parameter.form)
+    if not isinstance(value, tuple):
+        raise ValueError(f"{_described(value)}, expected messages")
+    return tuple(_record(item, parameter.form) for item in value)
+
+
+def _record(value: Any, form: type) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError(f"{_described(value)}, expected a message")
+    known = record_parameters(form)
+    for name in value:
+        if name not in known:
+            raise ValueError(
+                f"a message with {name}, which the kernel does not take (it takes {', '.join(known) or 'nothing'})"
+            )
+    arguments: dict[str, Any] = {}
+    for name, parameter in known.items():
+        if name not in value:
+            if parameter.required:
+                raise ValueError(f"a message without {name}, which must be set")
+        elif parameter.form is not None:
+            arguments[name] = _records(value[name], parameter)
+        elif parameter.kind == "array":
+            arguments[name] = value[name]
+        else:
+            arguments[name] = _FORMS[parameter.kind](value[name])
+    return form(**arguments)
 
 
 def _array(value: Any, kernel: Kernel) -> Any:

@@ -1,13 +1,15 @@
 """A model's declared inputs and outputs, and the rules by which values are admitted, cast and handed back.
 
 ``MLModel.predict`` is the model: unknown, missing and misshapen inputs are errors, numbers are cast to the declared
-type, scalar outputs come back with shape (1,). Imports only NumPy, the errors and the protobuf's enumerations.
+type, scalar outputs come back with shape (1,). A neural network may see its inputs in another shape than the caller:
+with ``RANK5`` mapping as [sequence, batch, channel, height, width], images with one or two axes in front. Imports only
+NumPy, the errors, the protobuf's enumerations and images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -15,9 +17,14 @@ from numpy.typing import NDArray
 
 from pytest_dscoreml.errors import ExecutionError, InputError
 from pytest_dscoreml.runtime import proto
+from pytest_dscoreml.runtime.images import COLOR_SPACES, GRAY, Image
 from pytest_dscoreml.runtime.problems import Problems
 
 Range = tuple[int, Optional[int]]
+
+# What a feature is.
+ARRAY, IMAGE, LABEL, DICTIONARY = "array", "image", "label", "dictionary"
+_RANK = 5
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,11 @@ class Feature:
 
     ``shape`` holds a (lower, upper) range per axis, both inclusive, ``upper`` ``None`` where unbounded; it is ``None``
     where the file declares no shape. ``enumerated`` lists the admitted shapes where the file enumerates them.
+
+    ``kind`` says what it is: an array; an image, whose ``image`` has the color space, and whose shape is (height,
+    width); a classifier's label; or its dictionary of probabilities. A ``rank5`` feature is a neural network's with
+    ``RANK5`` mapping: it is declared with one axis (channel) or three (channel, height, width), and may be given with
+    the sequence and the batch in front of these. ``leading`` counts the axes of size 1 in front of an image's tensor.
     """
 
     name: str
@@ -35,9 +47,15 @@ class Feature:
     optional: bool = False
     default: Optional[Union[int, float]] = None
     default_shape: Optional[tuple[int, ...]] = None
+    kind: str = ARRAY
+    image: Optional[Image] = None
+    rank5: bool = False
+    leading: int = 1
 
     def admits(self, shape: tuple[int, ...]) -> bool:
         """Whether the declaration admits an array of ``shape``."""
+        if self.rank5 and len(shape) == self._declared_rank() + 2:
+            shape = shape[2:]
         if self.enumerated:
             return tuple(shape) in self.enumerated
         if self.shape is None:
@@ -52,6 +70,45 @@ class Feature:
         if self.enumerated:
             return len(self.enumerated) > 1
         return self.shape is None or any(lower != upper for lower, upper in self.shape)
+
+    def _declared_rank(self) -> int:
+        """How many axes it is declared with; -1 where that is not known."""
+        if self.enumerated:
+            return len(self.enumerated[0])
+        return -1 if self.shape is None else len(self.shape)
+
+    def inner(self, array: NDArray[Any]) -> NDArray[Any]:
+        """An admitted array, or an image's pixels, in the shape that the program takes; InputError if it has none."""
+        if self.image is not None:
+            return self.image.tensor(array, self.leading)
+        if not self.rank5:
+            return array
+        if array.ndim == 1:
+            return array.reshape(1, 1, -1, 1, 1)
+        if array.ndim == 3:
+            with_sequence = self._declared_rank() == 1
+            return array[:, :, :, None, None] if with_sequence else array[None, None]
+        if array.ndim == _RANK:
+            return array
+        raise InputError(f"input {self.name!r}: rank {array.ndim}, a network with RANK5_ARRAY_MAPPING takes 1, 3 or 5")
+
+    def outer(self, value: NDArray[Any]) -> NDArray[Any]:
+        """A result in the shape that the caller sees; ``admits`` tells whether it is as declared."""
+        if self.rank5 and value.ndim == _RANK:
+            if value.shape[:2] != (1, 1):
+                # With a sequence or a batch all axes are shown, unless the declaration says otherwise.
+                same = self.shape is not None and not self.flexible and not self.admits(value.shape)
+                return self._as_declared(value) if same else value
+            rank = self._declared_rank()
+            narrow = value.shape[3:] == (1, 1)
+            value = value.reshape(value.shape[2:3] if narrow and rank in (-1, 1) else value.shape[2:])
+        return self._as_declared(value) if self.rank5 and not self.admits(value.shape) else value
+
+    def _as_declared(self, value: NDArray[Any]) -> NDArray[Any]:
+        if self.shape is None or self.flexible:
+            return value
+        shape = tuple(lower for lower, _ in self.shape)
+        return value.reshape(shape) if value.size == int(np.prod(shape, dtype=object)) else value
 
     def describe_shape(self) -> str:
         """The admitted shapes in words: ``(1, 1..2000, 19, 26)``."""
@@ -72,6 +129,7 @@ class Interface:
 
     inputs: tuple[Feature, ...]
     outputs: tuple[Feature, ...]
+    labels: tuple[Any, ...] = ()
 
     def input(self, name: str) -> Feature:
         """The input of that name; InputError when there is none."""
@@ -100,22 +158,38 @@ class Interface:
         for feature in self.inputs:
             if feature.name in given:
                 try:
-                    arrays[feature.name] = _admit(feature, given[feature.name])
+                    arrays[feature.name] = feature.inner(_admit(feature, given[feature.name]))
                 except InputError as error:
                     faults.append(str(error))
             elif feature.optional:
-                arrays[feature.name] = np.full(feature.default_shape or (1,), feature.default or 0, feature.dtype)
+                arrays[feature.name] = feature.inner(_default(feature))
             else:
                 faults.append(f"input {feature.name!r} is missing ({feature.dtype}, {feature.describe_shape()})")
         if faults:
             raise InputError(f"{source}: " + "; ".join(faults))
         return arrays
 
-    def deliver(self, values: Mapping[str, NDArray[Any]], source: str, *, keep_double: bool) -> dict[str, NDArray[Any]]:
-        """The outputs in their declared types, scalars with shape (1,); ExecutionError when one departs from its shape."""
-        delivered: dict[str, NDArray[Any]] = {}
+    def deliver(self, values: Mapping[str, Any], source: str, *, keep_double: bool) -> dict[str, Any]:
+        """The outputs in their declared types, scalars with shape (1,); ExecutionError when one departs from its shape.
+
+        A classifier's label is a string or an integer, its probabilities are a dictionary by label.
+        """
+        delivered: dict[str, Any] = {}
         for feature in self.outputs:
             value = values[feature.name]
+            try:
+                if feature.kind == LABEL:
+                    delivered[feature.name] = self._label(value)
+                    continue
+                if feature.kind == DICTIONARY:
+                    delivered[feature.name] = self._probabilities(value)
+                    continue
+                if feature.image is not None:
+                    delivered[feature.name] = feature.image.image(value)
+                    continue
+            except ValueError as error:
+                raise ExecutionError(f"{source}: output {feature.name!r}: {error}") from None
+            value = feature.outer(value)
             if value.ndim == 0:
                 value = value.reshape(1)
             if not feature.admits(value.shape):
@@ -127,6 +201,22 @@ class Interface:
             delivered[feature.name] = value.astype(np.float64 if double else feature.dtype)
         return delivered
 
+    def _label(self, value: Any) -> Any:
+        """The label in ``value``: the label itself, or the probabilities of all."""
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            return self.labels[int(np.argmax(self._of_labels(value)))]
+        return value.reshape(-1)[0].item() if isinstance(value, np.ndarray) else value
+
+    def _probabilities(self, value: Any) -> dict[Any, float]:
+        if isinstance(value, Mapping):
+            return dict(value)
+        return dict(zip(self.labels, self._of_labels(value).tolist()))
+
+    def _of_labels(self, value: NDArray[Any]) -> NDArray[Any]:
+        if value.size != len(self.labels) or not self.labels:
+            raise ValueError(f"there are {value.size} probabilities for {len(self.labels)} labels")
+        return value.reshape(-1)
+
 
 def read_interface(description: Any, function: str, problems: Problems) -> Interface:
     """The interface in a ``ModelDescription``, for the function ``function`` of a multi-function model."""
@@ -134,10 +224,26 @@ def read_interface(description: Any, function: str, problems: Problems) -> Inter
     for candidate in description.functions:
         if candidate.name == function:
             holder = candidate
+    label = holder.predictedFeatureName or description.predictedFeatureName
     return Interface(
-        tuple(_feature(item, "input", problems) for item in holder.input),
-        tuple(_feature(item, "output", problems) for item in holder.output),
+        tuple(_feature(item, "input", problems, label) for item in holder.input),
+        tuple(_feature(item, "output", problems, label) for item in holder.output),
     )
+
+
+def map_to_rank5(interface: Interface, problems: Problems) -> Interface:
+    """``interface`` as a neural network with RANK5_ARRAY_MAPPING has it."""
+    for feature in interface.inputs:
+        shapes = feature.enumerated or ((feature.shape,) if feature.shape is not None else ())
+        if feature.kind == ARRAY and any(len(shape) not in (1, 3) for shape in shapes):
+            problems.add(
+                f"input {feature.name!r} is declared {feature.describe_shape()}: RANK5_ARRAY_MAPPING takes one axis or three"
+            )
+    inputs, outputs = (
+        tuple(replace(item, rank5=True) if item.kind == ARRAY else item for item in features)
+        for features in (interface.inputs, interface.outputs)
+    )
+    return replace(interface, inputs=inputs, outputs=outputs)
 
 
 def _named(features: tuple[Feature, ...], name: str, kind: str) -> Feature:
@@ -147,16 +253,22 @@ def _named(features: tuple[Feature, ...], name: str, kind: str) -> Feature:
     raise InputError(f"there is no {kind} {name!r} (the model has {', '.join(item.name for item in features)})")
 
 
-def _feature(message: Any, kind: str, problems: Problems) -> Feature:
+def _feature(message: Any, kind: str, problems: Problems, label: str) -> Feature:
     place = f"{kind} {message.name!r}"
     optional = bool(message.type.isOptional)
     which = message.type.WhichOneof("Type")
+    if kind == "output" and which == "dictionaryType":
+        return Feature(message.name, "float64", kind=DICTIONARY)
+    if kind == "output" and message.name == label and which in ("stringType", "int64Type"):
+        return Feature(message.name, "int64" if which == "int64Type" else "string", kind=LABEL)
+    if which == "imageType":
+        return _image_feature(message, place, problems, optional=optional)
     if which == "doubleType":
         return Feature(message.name, "float64", ((1, 1),), optional=optional)
     if which == "int64Type":
         return Feature(message.name, "int64", ((1, 1),), optional=optional)
     if which != "multiArrayType":
-        problems.add(f"{place} is of type {which}, which is not supported (expected multiArrayType)")
+        problems.add(f"{place} is of type {which}, which is not supported (expected multiArrayType or imageType)")
         return Feature(message.name, "float32")
     array = message.type.multiArrayType
     dtype = proto.array_data_types().get(array.dataType, "invalid_array_data_type")
@@ -188,8 +300,39 @@ def _feature(message: Any, kind: str, problems: Problems) -> Feature:
     )
 
 
+def _image_feature(message: Any, place: str, problems: Problems, *, optional: bool) -> Feature:
+    image = message.type.imageType
+    color = COLOR_SPACES.get(image.colorSpace)
+    if color is None:
+        problems.add(f"{place} declares no valid color space (number {image.colorSpace})")
+        color = GRAY
+    if optional:
+        problems.add(f"{place} is an optional image, which is not supported")
+    shape: tuple[Range, ...] = ((image.height, image.height), (image.width, image.width))
+    enumerated: tuple[tuple[int, ...], ...] = ()
+    flexibility = image.WhichOneof("SizeFlexibility")
+    if flexibility == "imageSizeRange":
+        ranges = (image.imageSizeRange.heightRange, image.imageSizeRange.widthRange)
+        shape = tuple((item.lowerBound, None if item.upperBound < 0 else item.upperBound) for item in ranges)
+    elif flexibility == "enumeratedSizes":
+        enumerated = tuple((item.height, item.width) for item in image.enumeratedSizes.sizes)
+    return Feature(message.name, "float32", shape, enumerated, kind=IMAGE, image=Image(color))
+
+
+def _default(feature: Feature) -> NDArray[Any]:
+    return np.full(feature.default_shape or (1,), feature.default or 0, feature.dtype)
+
+
 def _admit(feature: Feature, given: Any) -> NDArray[Any]:
-    """``given`` as an array of the declared type and an admitted shape."""
+    """``given`` as an array of the declared type and an admitted shape, or as an image's pixels."""
+    if feature.image is not None:
+        pixels = feature.image.pixels(feature.name, given)
+        if not feature.admits(pixels.shape[:2]):
+            raise InputError(
+                f"input {feature.name!r}: an image of {pixels.shape[:2]} (height, width) is not admitted, declared is "
+                f"{feature.describe_shape()}"
+            )
+        return pixels
     try:
         array = np.asarray(given)
     except (ValueError, TypeError):

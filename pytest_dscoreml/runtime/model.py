@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Optional, Union
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pytest_dscoreml.errors import ExecutionError, InputError
 from pytest_dscoreml.runtime.compile import compile_program
 from pytest_dscoreml.runtime.execute import Executable
 from pytest_dscoreml.runtime.interface import Interface, read_interface
 from pytest_dscoreml.runtime.mil_reader import read_program
+from pytest_dscoreml.runtime.nn_interface import NETWORKS, network_interface
 from pytest_dscoreml.runtime.nn_reader import read_network
 from pytest_dscoreml.runtime.passes import PASSES, PLAN_PASSES, PROGRAM_PASSES
 from pytest_dscoreml.runtime.plan import Plan
@@ -93,10 +93,12 @@ class ReferenceModel:
         inputs: Mapping[str, Any],
         *,
         intermediates: Union[Literal["all"], Iterable[str], None] = None,
-    ) -> dict[str, NDArray[Any]]:
+    ) -> dict[str, Any]:
         """The outputs for ``inputs``, by name; scalars have shape (1,).
 
-        Values may be arrays, numbers or nested lists, and are cast to the declared type. ``InputError`` when one is
+        Results are arrays, but a classifier's label (a string or an integer) and its probabilities (a dictionary), and
+        images (uint8, [height, width, 3] or [height, width]). Values may be arrays, numbers or nested lists, and images
+        as arrays or PIL images; they are cast to the declared type. ``InputError`` when one is
         missing, unknown, misshapen or no number; ``ExecutionError`` naming the operation when one fails.
 
         ``intermediates`` adds inner values to the result: those of the given names, or ``"all"`` but constants. Values
@@ -123,10 +125,10 @@ class ReferenceModel:
     def _computed(self, dtype: str) -> str:
         return "float64" if self._double and np.dtype(dtype).kind == "f" else dtype
 
-    def _deliver(self, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def _deliver(self, values: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in values.items():
             declared = self._types.get(self._program.outputs[name])
-            if declared is not None and not declared.admits(value.shape):
+            if declared is not None and isinstance(value, np.ndarray) and not declared.admits(value.shape):
                 raise ExecutionError(
                     f"{self._label}: output {name!r} has shape {value.shape}, the program declares {declared}"
                 )
@@ -148,11 +150,11 @@ class ReferenceModel:
 def _read(opened: Source, problems: Problems) -> tuple[Interface, Program]:
     message = opened.message
     kind = message.WhichOneof("Type")
-    if kind not in ("mlProgram", "neuralNetwork"):
+    if kind not in ("mlProgram", *NETWORKS):
         problems.add(
             "the file holds no model"
             if kind is None
-            else f"models of type {kind} are not supported (expected mlProgram or neuralNetwork)"
+            else f"models of type {kind} are not supported (expected mlProgram or {', '.join(NETWORKS)})"
         )
         problems.raise_if_any()
     function = message.description.defaultFunctionName or DEFAULT_FUNCTION
@@ -161,7 +163,10 @@ def _read(opened: Source, problems: Problems) -> tuple[Interface, Program]:
     if kind == "mlProgram":
         program = read_program(message.mlProgram, weights_dir=opened.weights_dir, function=function, problems=problems)
     else:
-        program = read_network(message.neuralNetwork, interface, message.specificationVersion, problems)
+        network = getattr(message, kind)
+        interface = network_interface(network, interface, problems)
+        result = message.description.predictedFeatureName
+        program = read_network(network, interface, message.specificationVersion, problems, result=result)
     _check_agreement(interface, program, problems)
     return interface, program
 

@@ -92,7 +92,10 @@ class Ref:
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A value known when the model is loaded: an array (0-d for scalars), a string, or a tuple of strings or integers."""
+    """A value known when the model is loaded: an array (0-d for scalars), a string, or a tuple of strings or integers.
+
+    A nested message of a neural network layer is a dictionary of such values by field name, or a tuple of those.
+    """
 
     value: Any
 

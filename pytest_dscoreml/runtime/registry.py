@@ -11,6 +11,7 @@ Core ML specification and its annotations say what form a value takes:
 ``Values``             a sequence of anything: arrays and strings
 ``Labels``             a constant list of strings or integers
 ``TensorList State``   a list of tensors, a state
+a record               a message inside the layer's own, as a dataclass made by ``record``; ``tuple[..., ...]`` of them
 ``Optional[...]``      the same, and the file may leave it out
 =====================  ==========================================================================================
 
@@ -23,7 +24,8 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from typing import Any, Callable, Optional, TypeVar, Union
 
 import numpy as np
@@ -54,15 +56,37 @@ _KINDS: dict[Any, str] = {
     State: "state",
 }
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_Class = TypeVar("_Class")
+
+
+def record(cls: type[_Class]) -> type[_Class]:
+    """Make ``cls`` the form of a nested message: a frozen dataclass whose fields are annotated as parameters are."""
+    frozen = dataclass(frozen=True, eq=False, repr=False)(cls)
+    # Messages about a failing layer list its fields; those of a record would be pages of weights.
+    frozen.__str__ = lambda self: cls.__name__  # type: ignore[method-assign]
+    return frozen
+
+
+@cache
+def record_parameters(form: type) -> dict[str, Parameter]:
+    """The fields of a record, described as a kernel's parameters are."""
+    hints = typing.get_type_hints(form)
+    return {
+        item.name: _parameter(item.name, hints[item.name], required=item.default is MISSING) for item in fields(form)
+    }
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a kernel: its name, the form of its values, and whether the file must set it."""
+    """One parameter of a kernel: its name, the form of its values, and whether the file must set it.
+
+    ``kind`` ``"record"`` or ``"records"`` goes with the class of the record in ``form``.
+    """
 
     name: str
     kind: str
     required: bool
+    form: Optional[type] = None
 
 
 @dataclass(frozen=True)
@@ -161,7 +185,7 @@ def _signature(function: Callable[..., Any]) -> tuple[tuple[Parameter, ...], boo
     parameters: dict[str, Parameter] = {}
     variadic = False
     for name, parameter in inspect.signature(function).parameters.items():
-        described = Parameter(name, _kind(hints[name]), parameter.default is parameter.empty)
+        described = _parameter(name, hints[name], required=parameter.default is parameter.empty)
         if parameter.kind is parameter.VAR_POSITIONAL:
             variadic = True
         elif parameter.kind is parameter.KEYWORD_ONLY:
@@ -171,10 +195,15 @@ def _signature(function: Callable[..., Any]) -> tuple[tuple[Parameter, ...], boo
     return tuple(inputs), variadic, parameters
 
 
-def _kind(hint: Any) -> str:
+def _parameter(name: str, hint: Any, *, required: bool) -> Parameter:
     if typing.get_origin(hint) is Union:
         (hint,) = (item for item in typing.get_args(hint) if item is not type(None))
-    return _KINDS[hint]
+    if is_dataclass(hint) and hint not in _KINDS:
+        return Parameter(name, "record", required, typing.cast(type, hint))
+    items = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple and is_dataclass(items[0]) and hint not in _KINDS:
+        return Parameter(name, "records", required, typing.cast(type, items[0]))
+    return Parameter(name, _KINDS[hint], required)
 
 
 mil = Registry("mlprogram")

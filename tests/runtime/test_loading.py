@@ -169,7 +169,8 @@ def test_other_models(build: Any) -> None:
     assert problem(program.model) == "model: the file holds no model"
     program.model.treeEnsembleRegressor.SetInParent()
     assert problem(program.model) == (
-        "model: models of type treeEnsembleRegressor are not supported (expected mlProgram or neuralNetwork)"
+        "model: models of type treeEnsembleRegressor are not supported (expected mlProgram or "
+        "neuralNetwork, neuralNetworkClassifier, neuralNetworkRegressor)"
     )
 
 
@@ -193,21 +194,14 @@ def test_all_problems_come_in_one_error(build: Any) -> None:
 
 
 def test_layers_that_set_what_no_kernel_takes(build: Any) -> None:
-    network = build.network([("x", "float32", (2,))], [("y", "float32", ())])
-    weights = np.ones((1, 2), np.float32)
-    network.layer(
-        "innerProduct",
-        "ip2",
-        ["x"],
-        ["y"],
-        inputChannels=2,
-        outputChannels=1,
-        int8DynamicQuantize=True,
-        weights=weights,
-    )
+    network = build.network([("x", "float32", (1, 1, 1, 1, 1))], [("y", "float32", ())])
+    layer = network.layer("simpleRecurrent", "rnn", ["x"], ["y"], inputVectorSize=1, outputVectorSize=1)
+    layer.simpleRecurrent.weightMatrix.floatValue.append(1)
+    layer.simpleRecurrent.recursionMatrix.floatValue.append(1)
+    layer.simpleRecurrent.activation.ELU.alpha = 1
     assert problem(network.model) == (
-        "model: layer 'ip2': innerProduct sets int8DynamicQuantize, which the kernel does not take (it takes "
-        "inputChannels, outputChannels, hasBias, weights, bias) [main, specification 4]"
+        "model: layer 'rnn': simpleRecurrent sets activation to a message with ELU, which the kernel does not take (it "
+        "takes linear, ReLU, tanh, scaledTanh, sigmoid, sigmoidHard) [main, specification 4]"
     )
 
 
@@ -231,7 +225,11 @@ def test_layers_that_set_what_no_kernel_takes(build: Any) -> None:
         (lambda d: setattr(d.output[0], "name", "q"), "the model's output 'q' is not an output of the program"),
         (
             lambda d: d.input[0].type.imageType.SetInParent(),
-            "input 'x' is of type imageType, which is not supported (expected multiArrayType)",
+            "input 'x' declares no valid color space (number 0)",
+        ),
+        (
+            lambda d: d.input[0].type.sequenceType.SetInParent(),
+            "input 'x' is of type sequenceType, which is not supported (expected multiArrayType or imageType)",
         ),
     ],
 )
@@ -287,12 +285,12 @@ def test_layer_weights_of_another_size(build: Any) -> None:
     )
 
 
-def test_rank_five_mapping_is_refused(build: Any) -> None:
-    network = build.network([("x", "float32", (2,))], [("y", "float32", ())])
+def test_rank_five_mapping_takes_one_axis_or_three(build: Any) -> None:
+    network = build.network([("x", "float32", (2, 3))], [("y", "float32", ())])
     network.layer("activation.ReLU", "r", ["x"], ["y"])
     network.network.arrayInputShapeMapping = 0
     assert problem(network.model) == (
-        "model: the network uses RANK5_ARRAY_MAPPING for its inputs, only EXACT_ARRAY_MAPPING is supported"
+        "model: input 'x' is declared (2, 3): RANK5_ARRAY_MAPPING takes one axis or three"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_dscoreml.runtime import kernels, proto
-from pytest_dscoreml.runtime.registry import mil, nn
+from pytest_dscoreml.runtime.registry import mil, nn, record_parameters
 
 assert kernels.mil_linear  # importing the package registers the kernels
 OPSETS = (15, 16, 17, 18)
@@ -93,6 +93,21 @@ def test_nn_parameters_are_fields(layer: str) -> None:
     fields = {field.name for field in message.fields}
     unknown = set(kernel.parameters) - fields
     assert not unknown, f"{layer} takes {unknown}, the layer has {fields}"
+    for parameter in kernel.parameters.values():
+        if parameter.form is not None:
+            _check_record(parameter.form, message.fields_by_name[parameter.name].message_type)
+
+
+def _check_record(form: type, message: Any) -> None:
+    """A record's fields are those of the message, but for those that are refused."""
+    known = record_parameters(form)
+    fields = {field.name for field in message.fields}
+    assert set(known) <= fields, f"{form.__name__}: {set(known) - fields} are no fields of {message.name}"
+    missing = fields - set(known)
+    assert not missing or message.name == "ActivationParams", f"{form.__name__} lacks {missing}"
+    for parameter in known.values():
+        if parameter.form is not None and parameter.form.__name__ != "AlphaBeta":
+            _check_record(parameter.form, message.fields_by_name[parameter.name].message_type)
 
 
 def test_fields_the_kernels_do_not_take_are_known() -> None:
@@ -104,4 +119,11 @@ def test_fields_the_kernels_do_not_take_are_known() -> None:
         kernel = nn.find(layer, 0)
         assert kernel is not None
         refused |= {(layer, field.name) for field in message.fields if field.name not in kernel.parameters}
-    assert refused == {("batchedMatmul", "int8DynamicQuantize"), ("innerProduct", "int8DynamicQuantize")}
+    assert refused == set()
+
+
+def test_every_layer_has_a_kernel_but_those_of_control_flow() -> None:
+    """Loops, branches and jumps are the executor's, and a custom layer is code of the application's own."""
+    layers = {name for name in proto.layer_messages() if name != "activation"}
+    activations = {f"activation.{name}" for name in proto.activation_messages()}
+    assert (layers | activations) - set(NN_LAYERS) == {"branch", "custom", "loop", "loopBreak", "loopContinue"}

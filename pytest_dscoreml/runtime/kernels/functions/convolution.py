@@ -14,8 +14,9 @@ from pytest_dscoreml.runtime.kernels.functions import windows
 from pytest_dscoreml.runtime.kernels.functions.shapes import check_size
 from pytest_dscoreml.runtime.registry import Array, Ints
 
-# The windows of an input are laid out as a matrix at most this large; more of them are taken in turns.
-_COLUMNS_BYTES = 64 << 20
+# The windows of an input are laid out as a matrix at most this large; more of them are taken in turns. A matrix that
+# stays in the processor's cache is multiplied nearly twice as fast as one of 64 MiB.
+_COLUMNS_BYTES = 2 << 20
 
 
 def convolve(

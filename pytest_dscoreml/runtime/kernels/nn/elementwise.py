@@ -215,6 +215,13 @@ def prelu(x: Array, *, alpha: Array) -> Array:
     return functions.leaky_relu(x, alpha if alpha.size == 1 else functions.per_channel(alpha, x, -3))
 
 
+@nn.kernel("activation.parametricSoftplus", fresh=True)
+def parametric_softplus(x: Array, *, alpha: Array, beta: Array) -> Array:
+    """alpha log(1 + e^(beta x)), one alpha and beta per channel (axis -3), or one for all."""
+    factor, inner = (value if value.size == 1 else functions.per_channel(value, x, -3) for value in (alpha, beta))
+    return factor * functions.softplus(inner * x)
+
+
 @nn.kernel("activation.scaledTanh", fresh=True)
 def scaled_tanh(x: Array, *, alpha: float = 0.0, beta: float = 0.0) -> Array:
     """alpha tanh(beta x)."""

@@ -25,6 +25,16 @@ _REDUCTIONS = {
 }
 
 
+def _rounded(x: Array) -> Array:
+    """x as a multiple of its greatest magnitude / 127, for a product of 8-bit integers.
+
+    The specification says that x is quantized while the model runs, and not how; this is the rule that coremltools has
+    for the weights of such a layer.
+    """
+    scale = np.abs(x).max(initial=0) / x.dtype.type(127)
+    return np.asarray(np.rint(x / scale) * scale if scale > 0 else x)
+
+
 @nn.kernel("innerProduct", fresh=True)
 def inner_product(
     x: Array,
@@ -34,8 +44,14 @@ def inner_product(
     hasBias: bool = False,
     weights: Array,
     bias: Optional[Array] = None,
+    int8DynamicQuantize: bool = False,
 ) -> Array:
-    """x weights^T + bias over the last axis; ranks 4 and 5 fold their last three axes into the channels."""
+    """x weights^T + bias over the last axis; ranks 4 and 5 fold their last three axes into the channels.
+
+    With ``int8DynamicQuantize`` x is rounded to 8 bits first; see ``_rounded``.
+    """
+    if int8DynamicQuantize:
+        x = _rounded(x)
     added = bias if hasBias else None
     if x.ndim < 4:
         return functions.linear(x, weights, added)
@@ -55,13 +71,26 @@ def batched_matmul(
     hasBias: bool = False,
     weights: Optional[Array] = None,
     bias: Optional[Array] = None,
+    int8DynamicQuantize: bool = False,
 ) -> Array:
-    """x y, or x ``weights`` + bias when there is one input."""
-    right = weights if y is None else y
-    if right is None:
-        raise ValueError("one input and no weights")
-    product = functions.matmul(x, right, transpose_x=transposeA, transpose_y=transposeB)
-    return product + bias if hasBias and bias is not None else product
+    """x y; or x weights^T + bias when there is one input, as the file holds the matrix transposed.
+
+    Vectors are matrices of one row (x) or one column (y), and the product keeps that axis. With
+    ``int8DynamicQuantize`` x is rounded to 8 bits first; see ``_rounded``.
+    """
+    if y is None:
+        if weights is None:
+            raise ValueError("one input and no weights")
+        if int8DynamicQuantize:
+            x = _rounded(x)
+        if transposeA and x.ndim > 1:
+            x = np.swapaxes(x, -1, -2)
+        if transposeB:
+            raise ValueError("transposeB is set, and there is one input")
+        return functions.linear(x, weights, bias if hasBias else None)
+    x = x[None] if x.ndim == 1 else x
+    y = y[:, None] if y.ndim == 1 else y
+    return functions.matmul(x, y, transpose_x=transposeA, transpose_y=transposeB)
 
 
 def _reduction(function: Callable[..., Any]) -> Callable[..., Array]:

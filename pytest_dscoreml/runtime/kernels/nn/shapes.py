@@ -154,8 +154,12 @@ def stack(*inputs: Array, axis: int = 0) -> Array:
 
 @nn.kernel("splitND")
 def split_nd(x: Array, *, axis: int = 0, numSplits: Optional[int] = None, splitSizes: Ints = ()) -> list[Array]:
-    """x cut along ``axis`` into equal parts or parts of given sizes."""
-    return functions.split(x, axis, number=numSplits, sizes=splitSizes or None)
+    """x cut along ``axis`` into parts of given sizes, or into equal ones, of which the first take what is left over."""
+    sizes = splitSizes or None
+    if numSplits and sizes is None:
+        each, more = divmod(x.shape[axis], numSplits)
+        sizes = tuple(each + 1 if part < more else each for part in range(numSplits))
+    return functions.split(x, axis, number=numSplits, sizes=sizes)
 
 
 @nn.kernel("split")
@@ -166,8 +170,9 @@ def split(x: Array, *, nOutputs: int) -> list[Array]:
 
 @nn.kernel("tile", fresh=True, grows=True)
 def tile(x: Array, repetitions: Optional[Ints] = None, *, reps: Ints = ()) -> Array:
-    """x repeated along each axis; a second input goes before the field."""
-    return functions.tile(x, reps if repetitions is None else repetitions)
+    """x repeated along its last axes, one number for each; a second input goes before the field."""
+    times = reps if repetitions is None else repetitions
+    return functions.tile(x.reshape((1,) * (len(times) - x.ndim) + x.shape), (1,) * (x.ndim - len(times)) + times)
 
 
 @nn.kernel("reverse")
