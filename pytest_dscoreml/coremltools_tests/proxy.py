@@ -5,9 +5,9 @@ Imports the runtime, the records and the errors.
 
 from __future__ import annotations
 
-import inspect
 import re
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
@@ -16,6 +16,7 @@ import numpy as np
 from pytest_dscoreml.coremltools_tests.records import ModelKind, Recorder
 from pytest_dscoreml.errors import LoadError, RuntimeModelError
 from pytest_dscoreml.runtime import ReferenceModel
+from pytest_dscoreml.runtime.images import GRAY_FLOAT16, Image
 from pytest_dscoreml.runtime.source import open_source
 
 # iOS 26, the newest that coremltools 9.0 writes.
@@ -63,10 +64,14 @@ class Proxy:
         self._kind = ModelKind()
         self._refusal: Optional[PredictionError] = None
         self._model: Optional[ReferenceModel] = None
+        self._images: dict[str, Image] = {}
         try:
             source = open_source(filename)
             self._kind = _kind(source.message, function or source.message.description.defaultFunctionName)
-            self._model = ReferenceModel(filename, **_options(function))
+            self._model = ReferenceModel(filename, function_name=function or None)
+            self._images = {
+                feature.name: feature.image for feature in self._model.interface.outputs if feature.image is not None
+            }
         except LoadError as error:
             self._refusal = RefusedError(str(error), refusals(str(error)))
             self.recorder.refused(refusals(str(error)), asked=False)
@@ -83,13 +88,13 @@ class Proxy:
         self.recorder.current.attempts += 1
         model = self._loaded()
         try:
-            outputs = model.predict({name: _plain(value) for name, value in data.items()}, **_state(state))
+            outputs = _as_apple(model.predict(data, state=state), self._images)
         except RuntimeModelError as error:
             raise PredictionError(str(error)) from error
         except Exception as error:
             raise _fault("predicting", error) from error
         self.recorder.predicted(self._kind, outputs.values())
-        return dict(outputs)
+        return outputs
 
     def batchPredict(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:  # noqa: N802
         """The outputs for each of ``batch``."""
@@ -97,7 +102,10 @@ class Proxy:
 
     def newState(self) -> Any:  # noqa: N802
         """The states of a stateful model, zeros."""
-        return self._loaded().make_state()
+        try:
+            return self._loaded().make_state()
+        except RuntimeModelError as error:
+            raise PredictionError(str(error)) from error
 
     def get_compiled_model_path(self) -> str:
         """Apple's compiler made no file here."""
@@ -164,19 +172,20 @@ def _has_half(block: Any) -> bool:
     )
 
 
-def _options(function: str) -> dict[str, Any]:
-    """What ``ReferenceModel`` is to be told beside the file."""
-    if function in ("", _DEFAULT_FUNCTION):
-        return {}
-    if "function_name" not in inspect.signature(ReferenceModel).parameters:
-        raise LoadError(f"the function {function!r} of a multi-function model: not supported by the runtime")
-    return {"function_name": function}
+def _as_apple(outputs: Mapping[str, Any], images: Mapping[str, Image]) -> dict[str, Any]:
+    """Images as ``MLModel.predict`` gives them: Pillow's, those in color with an opaque fourth channel."""
+    if not images:
+        return dict(outputs)
+    from PIL import Image as Pillow
 
-
-def _state(state: Any) -> dict[str, Any]:
-    return {} if state is None else {"state": state}
-
-
-def _plain(value: Any) -> Any:
-    """A Pillow image as the array of its pixels; anything else as it is."""
-    return np.asarray(value) if hasattr(value, "getpixel") else value
+    given = dict(outputs)
+    for name, image in images.items():
+        pixels = given[name]
+        if image.color == GRAY_FLOAT16:
+            given[name] = Pillow.fromarray(pixels.astype(np.float32))
+        elif image.channels == 1:
+            given[name] = Pillow.fromarray(pixels)
+        else:
+            opaque = np.full((*pixels.shape[:2], 1), 255, np.uint8)
+            given[name] = Pillow.fromarray(np.concatenate([pixels, opaque], axis=2))
+    return given

@@ -12,6 +12,7 @@ from typing import Any, Literal, Optional, Union
 import numpy as np
 
 from pytest_dscoreml.errors import ExecutionError, InputError
+from pytest_dscoreml.runtime import large_floats
 from pytest_dscoreml.runtime.compile import compile_program
 from pytest_dscoreml.runtime.execute import Executable
 from pytest_dscoreml.runtime.interface import Interface, read_interface
@@ -166,7 +167,8 @@ def _read(opened: Source, problems: Problems) -> tuple[Interface, Program]:
         network = getattr(message, kind)
         interface = network_interface(network, interface, problems)
         result = message.description.predictedFeatureName
-        program = read_network(network, interface, message.specificationVersion, problems, result=result)
+        with large_floats.in_use(opened.floats):
+            program = read_network(network, interface, message.specificationVersion, problems, result=result)
     _check_agreement(interface, program, problems)
     return interface, program
 

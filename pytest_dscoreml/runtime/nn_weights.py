@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_dscoreml.errors import LoadError
+from pytest_dscoreml.runtime import large_floats
 
 _FLOAT_VALUE_TAG = b"\x0a"
 _VARINT_BITS = 7
+# Of one value's length, see large_floats.
+_MOST_IN_A_MARK = 4
 _MOST_BITS = 8
 
 Shape = Callable[[Any], tuple[int, ...]]
@@ -149,10 +152,14 @@ def _values(message: Any, stored: list[str]) -> NDArray[Any]:
 def _floats(message: Any) -> NDArray[Any]:
     """``floatValue`` as an array: from the wire form, which is the floats' own bytes and much faster than a list."""
     count = len(message.floatValue)
+    large = large_floats.find(message.floatValue) if count <= _MOST_IN_A_MARK else None
+    if large is not None:
+        return large
     data = message.SerializeToString()
     start = len(_FLOAT_VALUE_TAG) + -(-(4 * count).bit_length() // _VARINT_BITS)
     if data[:1] == _FLOAT_VALUE_TAG and len(data) >= start + 4 * count:
-        return np.frombuffer(data, "<f4", count, start)
+        # A copy: the wire form aligns nothing, and products with unaligned weights copy them each time.
+        return np.frombuffer(data, "<f4", count, start).copy()
     return np.array(message.floatValue, np.float32)
 
 

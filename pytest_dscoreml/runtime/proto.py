@@ -48,6 +48,11 @@ def parse_model(data: bytes, source: str) -> Any:
     return model
 
 
+def model_descriptor() -> Any:
+    """The descriptor of the ``Model`` message."""
+    return _module("Model_pb2").DESCRIPTOR.message_types_by_name["Model"]
+
+
 def is_model(candidate: Any) -> bool:
     """Whether ``candidate`` is a ``Model`` message, whichever import of the classes made it."""
     descriptor = getattr(candidate, "DESCRIPTOR", None)

@@ -13,15 +13,20 @@ from typing import Any, Optional, Union
 
 from pytest_dscoreml.errors import LoadError
 from pytest_dscoreml.runtime import proto
+from pytest_dscoreml.runtime.large_floats import LargeFloats, without_large_floats
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model's ``Model`` message, where its weights are, and how messages call it."""
+    """A model's ``Model`` message, where its weights are, and how messages call it.
+
+    ``floats`` knows the large weights of a neural network's file that the message holds only marks for.
+    """
 
     message: Any
     weights_dir: Optional[Path]
     label: str
+    floats: Optional[LargeFloats] = None
 
 
 def open_source(source: Any, weights_dir: Optional[Union[str, os.PathLike[str]]] = None) -> Source:
@@ -45,7 +50,18 @@ def _open_path(path: Path, weights_dir: Optional[Path]) -> Source:
         specification = _package_specification(path)
         beside = specification.parent / "weights"
         return Source(_read(specification), weights_dir if weights_dir is not None else beside, path.name)
+    stripped = _without_large_floats(path)
+    if stripped is not None:
+        return Source(proto.parse_model(stripped[0], str(path)), weights_dir, path.name, stripped[1])
     return Source(_read(path), weights_dir, path.name)
+
+
+def _without_large_floats(path: Path) -> Optional[tuple[bytes, LargeFloats]]:
+    try:
+        return without_large_floats(path, proto.model_descriptor())
+    except (OSError, ValueError):
+        # Reading the file whole tells what is wrong with it.
+        return None
 
 
 def _read(path: Path) -> Any:

@@ -29,9 +29,10 @@ PLUGIN = ("-p", "pytest_dscoreml.coremltools_tests", "-p", "no:cacheprovider", "
 SUITE = """
 import os
 import numpy as np
+import PIL.Image
 import pytest
 import coremltools as ct
-from coremltools.converters.mil.mil import Builder as mb
+from coremltools.converters.mil.mil import Builder as mb, types
 from coremltools.converters.mil.testing_utils import assert_model_is_valid, compare_backend
 
 HALF = pytest.mark.parametrize("backend", [("mlprogram", "fp16")])
@@ -112,6 +113,40 @@ def test_half_wrong(backend):
 @pytest.mark.parametrize("backend", [("mlprogram", "fp32")])
 def test_half_in_a_float32_test(backend, beyond):
     compare_backend(converted(precision=ct.precision.FLOAT16), {"x": X}, {"y": 2 * X + beyond}, dtype="fp32")
+
+
+@pytest.mark.parametrize("color, mode, layers", [("RGB", "RGBA", 3), ("BGR", "RGBA", 3), ("GRAYSCALE", "L", 1)])
+def test_images(color, mode, layers):
+    @mb.program(input_specs=[mb.TensorSpec(shape=(1, layers, 4, 5))], opset_version=ct.target.iOS16)
+    def brighter(x):
+        return mb.add(x=x, y=1.0, name="y")
+
+    layout = ct.colorlayout[color]
+    brighter.functions["main"].set_output_types([ct.ImageType(color_layout=layout)])
+    model = ct.convert(brighter, convert_to="mlprogram", compute_precision=ct.precision.FLOAT32,
+                       inputs=[ct.ImageType(name="x", shape=(1, layers, 4, 5), color_layout=layout)],
+                       minimum_deployment_target=ct.target.iOS16)
+    pixels = np.arange(20 * layers, dtype=np.uint8).reshape((4, 5, 3) if layers == 3 else (4, 5))
+    image = model.predict({"x": PIL.Image.fromarray(pixels)})["y"]
+    assert (image.mode, image.size) == (mode, (5, 4))
+    shown = np.asarray(image)
+    assert (shown if layers == 1 else shown[..., :3]).tolist() == (pixels + 1).tolist()
+    assert layers == 1 or (shown[..., 3] == 255).all()
+
+
+def test_states():
+    @mb.program(input_specs=[mb.TensorSpec((3,), types.fp16), mb.StateTensorSpec((3,), types.fp16)], opset_version=ct.target.iOS18)
+    def total(x, s):
+        seen = mb.add(x=mb.read_state(input=s), y=x)
+        return mb.identity(x=mb.coreml_update_state(state=s, value=seen), name="y")
+
+    model = ct.convert(total, convert_to="mlprogram", minimum_deployment_target=ct.target.iOS18)
+    state = model.make_state()
+    x = np.ones(3, np.float32)
+    assert [model.predict({"x": x}, state)["y"][0] for _ in range(3)] == [1, 2, 3]
+    assert (state.read_state("s") == 3).all()
+    state.write_state("s", np.zeros(3, np.float32))
+    assert model.predict({"x": x}, state)["y"][0] == 1
 
 
 def unknown_operation():
@@ -253,6 +288,10 @@ def records(outcome):
         ("test_wrong_shape", "failed", "wrong shape", 1, 1),
         ("test_half_in_a_float32_test[backend0-0.01]", "failed", "float16 values in a float32 test", 1, 1),
         ("test_half_in_a_float32_test[backend0-0.1]", "failed", "wrong numbers", 1, 1),
+        ("test_images[RGB-RGBA-3]", "passed", "", 1, 1),
+        ("test_images[BGR-RGBA-3]", "passed", "", 1, 1),
+        ("test_images[GRAYSCALE-L-1]", "passed", "", 1, 1),
+        ("test_states", "passed", "", 4, 4),
         ("test_refused", "failed", "refused", 1, 0),
         ("test_refused_and_never_asked", "passed", "", 0, 0),
         ("test_refused_in_a_list", "failed", "refused", 2, 0),
