@@ -100,13 +100,14 @@ def adapter(parameter: Optional[Parameter], *, half: bool, wide: bool) -> Option
     """What turns a value into the form the parameter asks for while running; ``None`` for nothing to do."""
     kind = "array" if parameter is None else parameter.kind
     if kind in ("array", "arrays"):
-        return _widen if wide and half else None
+        return widen if wide and half else None
     if kind in ("values", "list", "state", "record", "records"):
         return None
     return _FORMS[kind]
 
 
-def _widen(value: Any) -> Any:
+def widen(value: Any) -> Any:
+    """A float16 array in float32, anything else as it is."""
     return value.astype(np.float32) if is_half(value) else value
 
 
@@ -171,7 +172,7 @@ def _array(value: Any, kernel: Kernel) -> Any:
     # A const operation may hold strings; only its own kernel sees them as its value.
     if not isinstance(value, np.ndarray) and kernel.op != "const":
         raise ValueError(f"{value!r}, expected an array")
-    return _widen(value) if kernel.wide else value
+    return widen(value) if kernel.wide else value
 
 
 def _scalar(value: Any, kinds: str, name: str) -> Any:

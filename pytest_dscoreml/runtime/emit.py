@@ -196,6 +196,8 @@ class _Generator:
                     source = self._same.get(slot)
                     self._known[slot] = self._inner[slot] if source is None else self._known[source]
                 return found
+        if forms.is_steady(instruction) and instruction.reads <= self._known.keys():
+            self._known.update({slot: self._inner[slot] for slot in instruction.writes})
         return None
 
     def _array(self, slot: Any, kinds: Sequence[str] = (*_FLOATS, "float16")) -> Optional[tuple[str, tuple[int, ...]]]:

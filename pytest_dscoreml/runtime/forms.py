@@ -12,6 +12,7 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_dscoreml.runtime.bind import widen
 from pytest_dscoreml.runtime.plan import Call, Loop
 from pytest_dscoreml.runtime.registry import mil, nn
 
@@ -42,6 +43,8 @@ _COMPARISON = {
     "greaterThan": ">",
     "greaterEqual": ">=",
 }
+#: Modules of kernels whose results have shapes that follow from their arguments' shapes and constants.
+_STEADY = ("elementwise", "linear", "shapes")
 _NEURALNETWORK_UPDATE, _NEURALNETWORK_ADD = 0, 1
 
 
@@ -72,6 +75,17 @@ def is_layer(call: Call) -> bool:
 def registered(call: Call) -> bool:
     """Whether the kernel is one of the registry's, and not one that a pass put in its place."""
     return (nn if is_layer(call) else mil).find(call.step.op, call.kernel.since) is call.kernel
+
+
+def is_steady(call: Call) -> bool:
+    """Whether the shapes of the results depend on nothing but those of the arguments."""
+    kernel = call.kernel
+    if not registered(call) or not kernel.pure or kernel.grows:
+        return False
+    # A size, an axis or a bound that is read from a slot comes with an adapter other than the one for float16.
+    if any(argument.adapt not in (None, widen) for argument in call.arguments):
+        return False
+    return kernel.function.__module__.rpartition(".")[2] in _STEADY
 
 
 def slots(call: Call, *names: str) -> Optional[list[int]]:
