@@ -25,10 +25,12 @@ def render(summary: dict[str, Any]) -> list[str]:
         f"fp16 strict: float16 comparisons within atol {tolerances['atol']}, rtol {tolerances['rtol']} (coremltools"
         " admits 0.5 and 0.05), refused models count as failed.",
     ]
-    if summary["total"]["unjudged_only"]:
-        lines.append(
-            f"{summary['total']['unjudged_only']} of the passed tests looked at names and shapes of predictions only"
-        )
+    total = summary["total"]
+    lines.append(
+        f"of the {total['passed']} passed: {total['passed_comparing']} gave predicted arrays to assert_allclose,"
+        f" {total['unjudged_only']} looked at names and shapes of predictions only,"
+        f" {total['passed_without_values']} wanted the prediction to fail, the others have assertions of their own"
+    )
     if summary["causes"]:
         lines.append(
             "failures by cause: " + ", ".join(f"{cause} {count}" for cause, count in summary["causes"].items())

@@ -83,6 +83,8 @@ def _count(records: list[TestRecord]) -> dict[str, Any]:
         "reached_prediction": len(asked),
         "passed": len(passed),
         "rate": _rate(len(passed), len(asked)),
+        "passed_comparing": sum(1 for record in passed if record.compared),
+        "passed_without_values": sum(1 for record in passed if not record.predictions),
         "unjudged_only": sum(1 for record in passed if record.predictions and record.unjudged == record.predictions),
         "refused": sum(1 for record in asked if record.outcome == "failed" and record.cause == "refused"),
         "float16_strict": len(strict),
