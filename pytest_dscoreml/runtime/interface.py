@@ -54,8 +54,8 @@ class Feature:
 
     def admits(self, shape: tuple[int, ...]) -> bool:
         """Whether the declaration admits an array of ``shape``."""
-        if self.rank5 and len(shape) == self._declared_rank() + 2:
-            shape = shape[2:]
+        if self.rank5 and len(shape) > self._declared_rank() > 0:
+            shape = self._without_sequence(tuple(shape))
         if self.enumerated:
             return tuple(shape) in self.enumerated
         if self.shape is None:
@@ -70,6 +70,13 @@ class Feature:
         if self.enumerated:
             return len(self.enumerated) > 1
         return self.shape is None or any(lower != upper for lower, upper in self.shape)
+
+    def _without_sequence(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The part of a shape with sequence and batch that is declared; the shape itself where it has none."""
+        rank = self._declared_rank()
+        if len(shape) == rank + 2:
+            return shape[2:]
+        return shape[2:3] if len(shape) == _RANK and rank == 1 and shape[3:] == (1, 1) else shape
 
     def _declared_rank(self) -> int:
         """How many axes it is declared with; -1 where that is not known."""

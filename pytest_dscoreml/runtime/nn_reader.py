@@ -145,10 +145,10 @@ class _Reader:
             self._problems.add(place.says("has no type: it is damaged, or of a kind newer than this coremltools"))
             return ()
         if kind == "custom":
-            self._problems.add(place.says(f"is code of the application's own ({layer.custom.className})"))
-            for name in layer.output:
-                self.define(name, names)
-            return ()
+            # Code of the application's own: no kernel has this name, and so the compiler refuses it by its class.
+            operands = tuple(Ref(names.get(name, name)) for name in layer.input)
+            outputs = tuple(self.define(name, names) for name in layer.output)
+            return (Step(f"custom.{layer.custom.className}", layer.name, location, operands, {}, outputs),)
         operands = tuple(Ref(names.get(name, name)) for name in layer.input)
         if kind == "loop":
             return self._loop(layer, operands, place, names)

@@ -463,3 +463,9 @@ def test_integer_products_round_their_input() -> None:
     near(layer("innerProduct", x, weights=weights, int8DynamicQuantize=True), rounded @ weights.T)
     near(layer("batchedMatmul", x, weights=weights, int8DynamicQuantize=True), rounded @ weights.T)
     same(layer("innerProduct", np.zeros_like(x), weights=weights, int8DynamicQuantize=True), np.zeros((7, 4)))
+
+
+def test_running_sums_take_their_axis_from_an_input() -> None:
+    x = drawn(3, 4)
+    near(layer("cumSum", x, 1), np.cumsum(x, 1))
+    near(layer("cumSum", x, axis=0), np.cumsum(x, 0))

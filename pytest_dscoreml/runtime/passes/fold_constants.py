@@ -49,7 +49,8 @@ class _Folder:
         """The folded block and what is known at its end; ``needed`` names keep their steps."""
         known = dict(outer)
         steps: list[Step] = []
-        needed = needed | set(block.outputs)
+        # A nested block may yield what this one defines: that name is kept too, though none of its steps reads it.
+        needed = needed | set(block.outputs) | _yielded(block)
         for step in block.steps:
             replaced = self._replace(step, known)
             values = self._evaluate(replaced)
@@ -131,6 +132,11 @@ def _known(operand: Operand, known: Known) -> Operand:
     if isinstance(operand, tuple):
         return tuple(known.get(item.name, item) if isinstance(item, Ref) else item for item in operand)
     return known.get(operand.name, operand) if isinstance(operand, Ref) else operand
+
+
+def _yielded(block: Block) -> set[str]:
+    """The names that the blocks inside ``block`` yield."""
+    return {name for step in block.operations() for nested in step.blocks for name in nested.outputs}
 
 
 def _names_read(block: Block) -> set[str]:

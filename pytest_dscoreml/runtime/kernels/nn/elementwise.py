@@ -259,6 +259,8 @@ def where(condition: Array, a: Array, b: Array) -> Array:
 
 
 @nn.kernel("cumSum", fresh=True)
-def cum_sum(x: Array, *, axis: int = 0, excludeFinalSum: bool = False, reverse: bool = False) -> Array:
-    """The running sum along ``axis``."""
-    return functions.cumsum(x, axis, exclusive=excludeFinalSum, reverse=reverse)
+def cum_sum(
+    x: Array, along: Optional[int] = None, *, axis: int = 0, excludeFinalSum: bool = False, reverse: bool = False
+) -> Array:
+    """The running sum along ``axis``; a second input goes before the field."""
+    return functions.cumsum(x, axis if along is None else along, exclusive=excludeFinalSum, reverse=reverse)
