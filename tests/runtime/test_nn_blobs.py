@@ -358,7 +358,7 @@ def test_choices() -> None:
     x = np.array([[0, 3], [-1, 0]], np.float32)
     same(layer("whereNonZero", x), [[0, 1], [1, 0]])
     hot = layer("oneHot", np.array([1, -1, 5], np.float32), oneHotVectorSize=3, axis=-1, onValue=2.0, offValue=1.0)
-    same(hot, [[1, 2, 1], [1, 1, 2], [1, 1, 1]])
+    same(hot, [[1, 2, 1], [1, 1, 1], [1, 1, 1]])
     same(layer("oneHot", np.array([1], np.float32), 2, axis=0, onValue=1.0), [[0], [1]])
 
 

@@ -45,12 +45,11 @@ def one_hot(
 ) -> Array:
     """``offValue`` everywhere but ``onValue`` at the indices, along a new axis; a second input is its size.
 
-    Negative indices count from the end.
+    Indices outside, negative ones too, choose nothing, as in an ML Program.
     """
-    length = oneHotVectorSize if size is None else size
     kind = indices.dtype.type
-    counted = np.where(indices < 0, indices + length, indices)
-    return functions.one_hot(counted, length, axis, kind(onValue), kind(offValue))
+    length = oneHotVectorSize if size is None else size
+    return functions.one_hot(indices, length, axis, kind(onValue), kind(offValue))
 
 
 @nn.kernel("matrixBandPart", fresh=True)
