@@ -11,6 +11,7 @@ from pytest_dscoreml.runtime.interface import Feature, Interface
 from pytest_dscoreml.runtime.model import ReferenceModel
 from pytest_dscoreml.runtime.passes import PASSES
 from pytest_dscoreml.runtime.program import Block, Program, Step, TensorType
+from pytest_dscoreml.runtime.states import ModelState
 
 __all__ = [
     "PASSES",
@@ -20,6 +21,7 @@ __all__ = [
     "InputError",
     "Interface",
     "LoadError",
+    "ModelState",
     "Program",
     "ReferenceModel",
     "RuntimeModelError",

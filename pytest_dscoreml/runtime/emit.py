@@ -107,6 +107,9 @@ def _root(slot: int, same: Mapping[int, int]) -> int:
 
 def generate(loop: Loop, limit: int, entry: Shapes, inner: Shapes, runners: Mapping[int, Any]) -> Optional[Generated]:
     """The function for a loop whose values have these shapes; None if its carried values may change theirs."""
+    # What draws numbers or changes a state runs as it stands in the file.
+    if any(isinstance(one, Call) and not one.kernel.pure for one in (*loop.condition, *loop.body)):
+        return None
     return _Generator(loop, limit, entry, inner, runners).generate()
 
 

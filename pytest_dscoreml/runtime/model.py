@@ -23,11 +23,15 @@ from pytest_dscoreml.runtime.passes import PASSES, PLAN_PASSES, PROGRAM_PASSES
 from pytest_dscoreml.runtime.plan import Plan
 from pytest_dscoreml.runtime.precision import in_double
 from pytest_dscoreml.runtime.problems import Problems
-from pytest_dscoreml.runtime.program import MLPROGRAM, Program
+from pytest_dscoreml.runtime.program import MLPROGRAM, Program, Value
 from pytest_dscoreml.runtime.source import Source, open_source
+from pytest_dscoreml.runtime.states import ModelState
 from pytest_dscoreml.runtime.trace import Trace
+from pytest_dscoreml.runtime.values import State
 
 DEFAULT_FUNCTION = "main"
+# In elements: a damaged file may declare any size.
+LARGEST_STATE = 1 << 30
 
 
 class ReferenceModel:
@@ -36,7 +40,9 @@ class ReferenceModel:
     ``source`` is a ``.mlmodel`` or ``.mlpackage`` path, a coremltools ``MLModel``, or a ``Model`` message; a message
     whose weights are in a file needs ``weights_dir``, the directory that holds ``weight.bin``. With
     ``compute_precision="float64"`` everything the file types as float is computed, and returned, in double.
-    ``passes`` names the optimisations to apply (``PASSES`` are all of them, which is the default).
+    ``passes`` names the optimisations to apply (``PASSES`` are all of them, which is the default). ``function_name``
+    chooses a function of a multi-function model; without it, it is the one that an ``MLModel`` was opened with, or the
+    model's default function.
 
     Raises ``LoadError`` with everything that is wrong with the model: damage, operations or parameters that are not
     supported, names that are not defined. A model may be used by several threads at once.
@@ -49,6 +55,7 @@ class ReferenceModel:
         compute_precision: Optional[Literal["float64"]] = None,
         weights_dir: Optional[Union[str, os.PathLike[str]]] = None,
         passes: Optional[Iterable[str]] = None,
+        function_name: Optional[str] = None,
     ) -> None:
         if compute_precision not in (None, "float64"):
             raise ValueError(f"compute_precision is None or 'float64', given {compute_precision!r}")
@@ -60,7 +67,10 @@ class ReferenceModel:
         self._label = opened.label
         self._double = compute_precision == "float64"
         problems = Problems(self._label)
-        self._interface, self._program = _read(opened, problems)
+        if function_name is None:
+            function_name = getattr(source, "function_name", None)
+        self._interface, self._program = _read(opened, problems, function_name)
+        self._states = tuple(value.name for value in self._program.main.inputs if _is_state(value))
         self._types = {value.name: value.type for step in self._program.main.steps for value in step.outputs}
         program = in_double(self._program) if self._double else self._program
         self._unoptimised = program
@@ -94,6 +104,7 @@ class ReferenceModel:
         inputs: Mapping[str, Any],
         *,
         intermediates: Union[Literal["all"], Iterable[str], None] = None,
+        state: Optional[ModelState] = None,
     ) -> dict[str, Any]:
         """The outputs for ``inputs``, by name; scalars have shape (1,).
 
@@ -102,18 +113,22 @@ class ReferenceModel:
         as arrays or PIL images; they are cast to the declared type. ``InputError`` when one is
         missing, unknown, misshapen or no number; ``ExecutionError`` naming the operation when one fails.
 
+        A stateful model needs ``state``, from ``make_state()``, and changes it.
+
         ``intermediates`` adds inner values to the result: those of the given names, or ``"all"`` but constants. Values
         inside a loop come back stacked over its passes, ``[passes, *shape]``, except those that rewrite a history
         (scatter) or change their shape, which are given as after the last pass. A loop that makes no pass leaves the
         names inside it out. A neural network may write a name several times: the later values are ``name@2`` and so on,
         as in ``program``. Such runs are not optimised, and slower.
         """
+        arguments: dict[str, Any]
         prepared = self._interface.prepare(inputs, self._label)
         arguments = {
             value.name: prepared[value.name].astype(self._computed(value.type.dtype), copy=False)
             for value in self._program.main.inputs
-            if value.type is not None
+            if value.type is not None and not _is_state(value)
         }
+        arguments.update(self._held(state))
         if intermediates is None:
             return self._deliver(self._executable.run(arguments))
         wanted = None if intermediates == "all" else frozenset(intermediates)
@@ -122,6 +137,23 @@ class ReferenceModel:
         trace = Trace(plan, wanted)
         outputs = self._deliver(executable.run(arguments, trace))
         return {**trace.values(), **outputs}
+
+    def make_state(self) -> ModelState:
+        """New states, all zeros, for the predictions of one sequence; InputError when the model has none."""
+        if not self._states:
+            raise InputError(f"{self._label}: the model has no states")
+        states: dict[str, State] = {}
+        for value in self._program.main.inputs:
+            if value.type is not None and value.type.element is not None and _is_state(value):
+                shape = tuple(size for size in value.type.element.shape or () if size is not None)
+                states[value.name] = State(shape, self._computed(value.type.element.stored))
+        return ModelState(states, self._label)
+
+    def _held(self, state: Optional[ModelState]) -> Mapping[str, State]:
+        if state is None and self._states:
+            names = ", ".join(self._states)
+            raise InputError(f"{self._label}: the model has states ({names}): predict needs state=model.make_state()")
+        return {} if state is None else state.of(self._states)
 
     def _computed(self, dtype: str) -> str:
         return "float64" if self._double and np.dtype(dtype).kind == "f" else dtype
@@ -148,7 +180,11 @@ class ReferenceModel:
             raise InputError(f"{self._label}: there is no inner value {', '.join(map(repr, unknown))}")
 
 
-def _read(opened: Source, problems: Problems) -> tuple[Interface, Program]:
+def _is_state(value: Value) -> bool:
+    return value.type is not None and value.type.dtype == "state"
+
+
+def _read(opened: Source, problems: Problems, function_name: Optional[str]) -> tuple[Interface, Program]:
     message = opened.message
     kind = message.WhichOneof("Type")
     if kind not in ("mlProgram", *NETWORKS):
@@ -158,7 +194,9 @@ def _read(opened: Source, problems: Problems) -> tuple[Interface, Program]:
             else f"models of type {kind} are not supported (expected mlProgram or {', '.join(NETWORKS)})"
         )
         problems.raise_if_any()
-    function = message.description.defaultFunctionName or DEFAULT_FUNCTION
+    function = function_name or message.description.defaultFunctionName or DEFAULT_FUNCTION
+    if function_name is not None and kind != "mlProgram":
+        problems.add(f"a {kind} has no functions, {function_name!r} is asked for")
     interface = read_interface(message.description, function, problems)
     _check_interface(interface, problems)
     if kind == "mlProgram":
@@ -187,7 +225,17 @@ def _check_agreement(interface: Interface, program: Program, problems: Problems)
     if program.format != MLPROGRAM:
         return
     described = {feature.name: feature for feature in interface.inputs}
-    taken = {value.name: value for value in program.main.inputs}
+    taken = {value.name: value for value in program.main.inputs if not _is_state(value)}
+    for value in program.main.inputs:
+        element = value.type.element if value.type is not None else None
+        if not _is_state(value):
+            continue
+        if element is None or element.shape is None or None in element.shape:
+            problems.add(f"the state {value.name!r} is declared {value.type}, expected a tensor of known shape")
+        elif int(np.prod(np.array(element.shape, dtype=object))) > LARGEST_STATE:
+            problems.add(
+                f"the state {value.name!r} is declared {value.type}, which is more than {LARGEST_STATE} values"
+            )
     for name in taken.keys() - described.keys():
         problems.add(f"the program takes {name!r}, which the model's description does not declare as an input")
     for name in described.keys() - taken.keys():
