@@ -72,8 +72,14 @@ class Comparison:
         """Require agreement of c and h after the sequence."""
         wanted, given = expected.state, obtained.state
         self.measured.saw_states(max(_largest(wanted.c, given.c), _largest(wanted.h, given.h)))
-        context = self.context(len(expected.logits), case)
-        metrics.assert_states_agree(expected=wanted, obtained=given, tolerances=self.tolerances, context=context)
+        steps = len(expected.logits)
+        metrics.assert_states_agree(
+            expected=wanted,
+            obtained=given,
+            steps=steps,
+            tolerances=self.tolerances,
+            context=self.context(steps, case),
+        )
 
     def outputs(self, *, expected: Outputs, obtained: Outputs, case: object = "") -> None:
         """Require agreement of probabilities and states, of a sequence that is counted here."""
