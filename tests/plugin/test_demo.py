@@ -20,17 +20,14 @@ def test_every_test_passes(demo_run):
     result, _ = demo_run
     assert result.ret == 0, result.stdout.str()
     assert set(result.parseoutcomes()) == {"passed"}
-    assert result.errlines == []
+    # TensorFlow has words of its own there.
+    assert not [line for line in result.errlines if "dscoreml" in line or line.startswith(("ERROR", "Traceback"))]
 
 
-def test_header(demo_run):
+def test_header(demo_run, heavy_imports):
     result, _ = demo_run
     versions = {name: metadata.version(name) for name in ("coremltools", "numpy")}
-    tensorflow = next(
-        metadata.version(name)
-        for name in ("tensorflow", "tensorflow-cpu", "tensorflow-macos")
-        if any(found.metadata["Name"] == name for found in metadata.distributions())
-    )
+    tensorflow = heavy_imports[0].__version__
     python = platform.python_version()
     first, second, third = [line for line in result.outlines if re.match(r"dscoreml (\d|engine|model)", line)]
     assert first == (
@@ -38,7 +35,8 @@ def test_header(demo_run):
         f"numpy {np.__version__} in the converter (python {python}); tensorflow {tensorflow}, numpy {np.__version__} here"
     )
     assert re.fullmatch(
-        r"dscoreml engine: (reference|coreml); decoders: (ds-ctcdecoder \S+|tf \S+.*); features: numpy", second
+        r"dscoreml engine: (reference|coreml); decoders: (ds-ctcdecoder \S+|tf\.nn\.ctc_beam_search_decoder \(TensorFlow \S+\)); features: numpy",
+        second,
     )
     assert re.fullmatch(
         r"dscoreml model: demo, n_hidden 64, 29 classes, windows 19 x 26, static graph of 16 steps, sha256 [0-9a-f]{12}",
