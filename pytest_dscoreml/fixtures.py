@@ -49,7 +49,12 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         return
     specs = _marked(metafunc, gate.specs)
     if "dscoreml_conversion" in names:
-        _parametrize(metafunc, "dscoreml_conversion", {spec.name: spec for spec in specs}, "no conversion is selected")
+        _parametrize(
+            metafunc,
+            "dscoreml_conversion",
+            {spec.name: spec for spec in specs},
+            "no selected conversion is of the kinds that the dscoreml marker names",
+        )
     if "dscoreml_variants" in names:
         groups: dict[str, list[ConversionSpec]] = {}
         for spec in specs:

@@ -35,7 +35,8 @@ def test_header(demo_run, heavy_imports):
         f"numpy {np.__version__} in the converter (python {python}); tensorflow {tensorflow}, numpy {np.__version__} here"
     )
     assert re.fullmatch(
-        r"dscoreml engine: (reference|coreml); decoders: (ds-ctcdecoder \S+|tf\.nn\.ctc_beam_search_decoder \(TensorFlow \S+\)); features: numpy",
+        r"dscoreml engine: (reference|coreml); decoders: (ds-ctcdecoder \S+|tf\.nn\.ctc_beam_search_decoder "
+        r"\(TensorFlow \S+\)); features: numpy",
         second,
     )
     assert re.fullmatch(

@@ -99,4 +99,4 @@ def test_what_is_not_selected_is_skipped_with_a_reason(gate, pytester):
     )
     result = gate("-rs", "--dscoreml-suite=off")
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED*: no conversion is selected"])
+    result.stdout.fnmatch_lines(["SKIPPED*: no selected conversion is of the kinds that the dscoreml marker names"])
