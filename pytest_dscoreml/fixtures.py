@@ -49,7 +49,12 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         return
     specs = _marked(metafunc, gate.specs)
     if "dscoreml_conversion" in names:
-        _parametrize(metafunc, "dscoreml_conversion", {spec.name: spec for spec in specs}, "no conversion is selected")
+        _parametrize(
+            metafunc,
+            "dscoreml_conversion",
+            {spec.name: spec for spec in specs},
+            "no selected conversion is of the kinds that the dscoreml marker names",
+        )
     if "dscoreml_variants" in names:
         groups: dict[str, list[ConversionSpec]] = {}
         for spec in specs:
@@ -249,3 +254,32 @@ def dscoreml_check(dscoreml_settings: settings) -> Callable[[Callable[..., None]
         dscoreml_settings(holds)()
 
     return check
+
+
+@pytest.fixture
+def dscoreml_drawn(
+    dscoreml_engine: Engine,
+    dscoreml_reference: Engine,
+    dscoreml_comparison: Comparison,
+    dscoreml_material: Material,
+    dscoreml_cases: SearchStrategy[Any],
+    dscoreml_check: Callable[[Callable[..., None]], None],
+) -> Callable[[Callable[..., None]], None]:
+    """Runs `compare(expected=, obtained=, case=)` on drawn sequences: TensorFlow's outputs and `dscoreml_engine`'s."""
+    from hypothesis import given
+
+    from pytest_dscoreml.engines.streaming import recognise
+
+    def run(compare: Callable[..., None]) -> None:
+        def holds(case: Any) -> None:
+            windows, state = dscoreml_material.windows(case), dscoreml_material.state(case)
+            expected = recognise(dscoreml_reference, windows, state)
+            obtained = recognise(dscoreml_engine, windows, state)
+            dscoreml_comparison.sequence(expected)
+            compare(expected=expected, obtained=obtained, case=case)
+
+        # What Hypothesis draws hangs on the name, when it draws the same in each run: each promise gets its own.
+        holds.__name__ = compare.__name__
+        dscoreml_check(given(case=dscoreml_cases)(holds))
+
+    return run

@@ -11,7 +11,7 @@ from pytest_dscoreml.agreement.measurements import Measurements, Transcript
 from pytest_dscoreml.agreement.metrics import Context
 from pytest_dscoreml.agreement.tolerances import Tolerances
 from pytest_dscoreml.agreement.transcripts import assert_transcripts_agree
-from pytest_dscoreml.engines.protocol import Floats, Outputs, State
+from pytest_dscoreml.engines.protocol import Floats, Outputs
 from pytest_dscoreml.model.alphabet import Alphabet
 
 
@@ -68,18 +68,24 @@ class Comparison:
             obtained.logits, tolerance=self.tolerances.sums, context=self.context(len(obtained.logits), case)
         )
 
-    def states(self, *, expected: State, obtained: State, length: int, case: object = "") -> None:
-        """Require agreement of c and h after `length` steps."""
-        self.measured.saw_states(max(_largest(expected.c, obtained.c), _largest(expected.h, obtained.h)))
+    def states(self, *, expected: Outputs, obtained: Outputs, case: object = "") -> None:
+        """Require agreement of c and h after the sequence."""
+        wanted, given = expected.state, obtained.state
+        self.measured.saw_states(max(_largest(wanted.c, given.c), _largest(wanted.h, given.h)))
+        steps = len(expected.logits)
         metrics.assert_states_agree(
-            expected=expected, obtained=obtained, tolerances=self.tolerances, context=self.context(length, case)
+            expected=wanted,
+            obtained=given,
+            steps=steps,
+            tolerances=self.tolerances,
+            context=self.context(steps, case),
         )
 
     def outputs(self, *, expected: Outputs, obtained: Outputs, case: object = "") -> None:
         """Require agreement of probabilities and states, of a sequence that is counted here."""
         self.sequence(expected)
         self.probabilities(expected=expected, obtained=obtained, case=case)
-        self.states(expected=expected.state, obtained=obtained.state, length=len(expected.logits), case=case)
+        self.states(expected=expected, obtained=obtained, case=case)
 
     def greedy(self, *, expected: Outputs, obtained: Outputs, case: object = "") -> None:
         """Require the same greedy path, and count the frames that differ."""

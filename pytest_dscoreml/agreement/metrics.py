@@ -50,15 +50,15 @@ class Difference:
         return bool(self.beyond.any())
 
 
-def difference(*, expected: NDArray[Any], obtained: NDArray[Any], tolerance: Tolerance) -> Difference:
-    """Compare two arrays of the same shape; a value that is not finite differs infinitely from one that is."""
+def difference(*, expected: NDArray[Any], obtained: NDArray[Any], tolerance: Tolerance, steps: int = 0) -> Difference:
+    """Compare two arrays of the same shape after so many steps; what is not finite differs infinitely from what is."""
     wide_expected, wide_obtained = expected.astype(np.float64), obtained.astype(np.float64)
     with np.errstate(invalid="ignore"):
         errors = np.abs(wide_obtained - wide_expected)
     errors[~np.isfinite(errors)] = np.inf
     errors[wide_expected == wide_obtained] = 0.0
     finite = np.abs(wide_expected[np.isfinite(wide_expected)])
-    return Difference(errors, tolerance.limit(float(finite.max()) if finite.size else 0.0))
+    return Difference(errors, tolerance.limit(float(finite.max()) if finite.size else 0.0, steps))
 
 
 def assert_probabilities_agree(
@@ -144,8 +144,10 @@ def _assert_rows_agree(
     return found.largest
 
 
-def assert_states_agree(*, expected: State, obtained: State, tolerances: Tolerances, context: Context) -> float:
-    """Require agreement of c and h; returns the largest absolute difference.
+def assert_states_agree(
+    *, expected: State, obtained: State, steps: int, tolerances: Tolerances, context: Context
+) -> float:
+    """Require agreement of c and h after so many steps; returns the largest absolute difference.
 
     Raises:
         Disagreement: either is out of tolerance; the message names which and lists the worst units.
@@ -159,7 +161,7 @@ def assert_states_agree(*, expected: State, obtained: State, tolerances: Toleran
             raise Disagreement(
                 f"{context.head(name)}: expected shape {list(wanted.shape)}, obtained {list(given.shape)}"
             )
-        found = difference(expected=wanted, obtained=given, tolerance=tolerance)
+        found = difference(expected=wanted, obtained=given, tolerance=tolerance, steps=steps)
         if found:
             raise Disagreement(_message(name, found, wanted, given, tolerance, context, ("row", "unit"), None))
         worst = max(worst, found.largest)

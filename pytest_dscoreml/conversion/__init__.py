@@ -1,6 +1,6 @@
 """Runs the converter under test in its own process and keeps what it makes.
 
-Imports `pytest_dscoreml.errors`, filelock and platformdirs only; `worker.py` belongs to the converter's interpreter and
+Imports our `errors` and `files`, filelock and platformdirs only; `worker.py` belongs to the converter's interpreter and
 is never imported here.
 """
 

@@ -1,6 +1,6 @@
 """Converted models on disk, found again by what went into them; safe when several processes ask, or one is killed.
 
-Imports the standard library, filelock, platformdirs and `pytest_dscoreml.errors` only; knows nothing of converting.
+Imports the standard library, filelock, platformdirs and our `errors` and `files`; knows nothing of converting.
 
     DIRECTORY/entries/KEY/    model.mlmodel or model.mlpackage, and conversion.json: complete, never changed again
     DIRECTORY/locks/KEY.lock  held by the process that is making KEY
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from pytest_dscoreml.errors import UsageError
+from pytest_dscoreml.files import sha256
 
 #: Part of every key: raise it when an entry's layout or meaning changes.
 FORMAT = 1
@@ -52,15 +53,6 @@ class Entry:
     record: Mapping[str, Any]
 
 
-def digest(path: Path) -> str:
-    """Sha256 of a file, in hex."""
-    sha = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            sha.update(block)
-    return sha.hexdigest()
-
-
 def key_of(ingredients: Mapping[str, Any]) -> str:
     """The key of a conversion: sha256 over everything that decides what the converter writes, as canonical JSON."""
     return _digest_of({"format": FORMAT, **ingredients})
@@ -78,7 +70,7 @@ def _digest_of(data: Mapping[str, Any]) -> str:
 def files_below(directory: Path) -> dict[str, dict[str, Any]]:
     """Size in bytes and sha256 of every file below a folder, by its path relative to it with forward slashes."""
     return {
-        path.relative_to(directory).as_posix(): {"size": path.stat().st_size, "sha256": digest(path)}
+        path.relative_to(directory).as_posix(): {"size": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted(directory.rglob("*"))
         if path.is_file() and path != directory / RECORD
     }

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, Callable, Union
 
 from pytest_dscoreml.conversion.batch import Done, Job, Progress
-from pytest_dscoreml.conversion.cache import Cache, DamagedEntryError, Entry, digest, key_of, unusable
+from pytest_dscoreml.conversion.cache import Cache, DamagedEntryError, Entry, key_of, unusable
 from pytest_dscoreml.conversion.describe import Interface, op_counts_from_json
 from pytest_dscoreml.conversion.process import WORKER, Converter
 from pytest_dscoreml.conversion.variants import DEEPSPEECH_WINDOW, OUTPUTS, ConversionSpec
 from pytest_dscoreml.errors import ConversionError, UsageError
+from pytest_dscoreml.files import sha256
 
 __all__ = ["Conversion", "Converter", "convert"]
 
@@ -122,7 +123,7 @@ def _plans(
     longest: int,
     window: tuple[int, int],
 ) -> list[_Plan]:
-    common = {"versions": dict(converter.versions()), "fingerprint": converter.fingerprint(), "worker": digest(WORKER)}
+    common = {"versions": dict(converter.versions()), "fingerprint": converter.fingerprint(), "worker": sha256(WORKER)}
     digests: dict[str, str] = {}
     plans = []
     for spec in dict.fromkeys(specs):
@@ -131,7 +132,7 @@ def _plans(
         graph = graphs[spec.graph]
         if spec.graph not in digests:
             try:
-                digests[spec.graph] = digest(graph)
+                digests[spec.graph] = sha256(graph)
             except OSError as error:
                 raise UsageError(f"cannot read the {spec.graph} graph {graph}: {error.strerror or error}") from None
         request = {

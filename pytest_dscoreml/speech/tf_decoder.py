@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pytest_dscoreml.heavy import import_tensorflow
 from pytest_dscoreml.model.alphabet import Alphabet
 from pytest_dscoreml.speech.transcription import BEAM_WIDTH, Transcription, check_probabilities
 
@@ -21,8 +22,7 @@ class TfDecoder:
     @property
     def name(self) -> str:
         """The op and the version of TensorFlow (imports it)."""
-        import tensorflow as tf
-
+        tf = import_tensorflow()
         return f"tf.nn.ctc_beam_search_decoder (TensorFlow {tf.__version__})"
 
     def decode(self, probabilities: NDArray[np.floating[Any]]) -> Transcription:
@@ -34,7 +34,7 @@ class TfDecoder:
         values = check_probabilities(probabilities, self._alphabet)
         if len(values) == 0:
             return Transcription("", 0.0)
-        import tensorflow as tf
+        tf = import_tensorflow()
 
         # The op takes logits and applies a softmax; that of a logarithm of probabilities gives them back.
         logits = np.log(np.maximum(values, np.finfo(np.float32).tiny)).astype(np.float32)

@@ -269,7 +269,7 @@ STATE = State(rows([1, 2, -3]), rows([0.1, 0.2, 0.3]))
 
 def states(obtained, *, c=TENTH, h=TENTH, context=CONTEXT):
     tolerances = replace(FLOAT32, state_c=c, state_h=h)
-    return assert_states_agree(expected=STATE, obtained=obtained, tolerances=tolerances, context=context)
+    return assert_states_agree(expected=STATE, obtained=obtained, steps=3, tolerances=tolerances, context=context)
 
 
 def test_states_that_agree_give_the_largest_difference():
@@ -296,6 +296,21 @@ def test_h_that_differs_by_the_scale_of_h(refusal):
         "       0             2           0.3          0.35          0.05\n"
         "tolerance a-tenth-of-it (rtol 0.1: for this test); here it allows 0.03"
     )
+
+
+def test_a_tolerance_that_grows_with_the_steps(refusal):
+    growing = Tolerance("growing", atol=0.0, rtol=0.01, why="for this test", per_step=0.01)
+
+    assert (growing.limit(3.0), growing.limit(3.0, 3)) == pytest.approx((0.03, 0.12))
+    assert states(State(STATE.c + rows([0.1, 0, 0]), STATE.h), c=growing) == pytest.approx(0.1)
+    assert refusal(Disagreement, states, State(STATE.c + rows([0.125, 0, 0]), STATE.h), c=growing).endswith(
+        "tolerance growing (rtol 0.01, rtol 0.01 a step: for this test); here it allows 0.12"
+    )
+
+
+def test_float16_allows_c_what_each_step_rounds_away():
+    assert BY_PRECISION["float16"].state_c.per_step == 2**-12
+    assert BY_PRECISION["float32"].state_c.per_step == 0
 
 
 @pytest.mark.parametrize(("name", "index"), [("new_state_c", 0), ("new_state_h", 1)])

@@ -1,0 +1,118 @@
+"""`--dscoreml-converter`, `--dscoreml-converter-timeout`: the interpreter that converts, and what it may do wrong."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+
+import pytest
+
+#: The conversion that `gate` selects where it is not told otherwise.
+ONE_NAME = "dynamic-mlprogram-float32"
+
+
+ASK_VERSIONS = f'if [ "$2" = --versions ]; then exec {sys.executable} "$@"; fi\n'
+#: Which file the answers go to stands in the request, the last argument.
+FIND_ANSWERS = (
+    f'answers=$({sys.executable} -IS -c \'import json, sys; print(json.load(open(sys.argv[1]))["answers"])\' "$2")\n'
+)
+
+#: What an interpreter does with a job, and how the failure tells it.
+FAULTS = {
+    "crashes": ("echo it hurts >&2; kill -SEGV $$", "was killed by SIGSEGV; its last output:\n    it hurts"),
+    "exits": ("echo no more; exit 3", "ended with exit status 3; its last output:\n    no more"),
+    "says nothing": ("exit 0", "ended without an answer"),
+    "hangs": ("exec sleep 300", "gave no sign for 2 s and was stopped"),
+    "answers nonsense": (
+        FIND_ANSWERS + 'echo well, now >> "$answers"; exec sleep 300',
+        "answered nonsense: well, now is not JSON",
+    ),
+}
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+def test_the_running_interpreter_by_name(gate, header):
+    """Naming the default changes nothing: the same conversion is found in the cache."""
+    gate("-k", "test_names").assert_outcomes(passed=1)
+    named = gate("-k", "test_names", f"--dscoreml-converter={sys.executable}")
+    named.assert_outcomes(passed=1)
+    assert "starting the converter" not in named.stdout.str()
+    assert header() == header(f"--dscoreml-converter={sys.executable}")
+
+
+def test_missing(refusal):
+    assert refusal("--dscoreml-converter=/nowhere/python") == (
+        "--dscoreml-converter: there is no /nowhere/python; name a Python interpreter that has coremltools and TensorFlow"
+    )
+
+
+def test_not_executable(refusal, pytester):
+    path = pytester.makefile("", python="#!/bin/sh\n")
+    assert refusal("--dscoreml-converter=./python") == (
+        f"--dscoreml-converter: {path} is not executable; name a Python interpreter"
+    )
+
+
+def test_a_directory(refusal, pytester):
+    assert refusal("--dscoreml-converter=.") == (
+        f"--dscoreml-converter: {pytester.path} is a directory; name the Python interpreter in it, such as bin/python"
+    )
+
+
+def test_no_interpreter(refusal, script):
+    path = script("echo nonsense\nexit 3")
+    assert refusal("--dscoreml-converter=./converter") == (
+        f"--dscoreml-converter: {path} is not a Python 3.7 or later: asked for its versions, it ended with exit status 3; "
+        "its last output:\n    nonsense"
+    )
+
+
+def test_hangs_when_asked_for_its_versions(refusal, script):
+    path = script("exec sleep 300")
+    assert refusal("--dscoreml-converter=./converter", "--dscoreml-converter-timeout=1") == (
+        f"--dscoreml-converter: {path} did not tell its versions within 1 s; is it a Python interpreter?"
+    )
+
+
+def test_without_coremltools(refusal, script):
+    path = script(f'exec {sys.executable} -IS "$@"')
+    version = ".".join(map(str, sys.version_info[:3]))
+    assert refusal("--dscoreml-converter=./converter") == (
+        f"--dscoreml-converter: {path} (Python {version}) has no coremltools; install it there, or name another interpreter"
+    )
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults(gate, script, cache, summary, left_behind, fault):
+    """A failure that names the converter and what it did, no traceback, nothing half-written; every test of it fails."""
+    does, words = FAULTS[fault]
+    path = script(ASK_VERSIONS + does)
+    args = ("-k", "test_names or test_states", "--dscoreml-converter=./converter", "--dscoreml-converter-timeout=2")
+    result = gate(*args, cache=cache)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(errors=2)
+    output = result.stdout.str() + result.stderr.str()
+    assert "Traceback" not in output
+    assert result.errlines == []
+    failure = f"{ONE_NAME}: the converter (coremltools {version('coremltools')}, {path}) {words}"
+    assert output.count(f"ConversionError: {failure}") == 2
+    assert f"{ONE_NAME} was not converted: {failure}" in output
+    assert output.count("dscoreml: starting the converter") == 1
+    row = summary(result)[ONE_NAME]
+    assert (row["verdict"], row["tests"], row["examples"], row["logits"]) == ("failed", "0/2", "0", "-")
+    assert left_behind(cache) == []
+    assert list((cache / "entries").iterdir()) == []
+
+
+def test_the_next_run_works(gate, script, cache, left_behind):
+    """After a converter that crashed half-way through writing, the good one finds a clean cache."""
+    script(ASK_VERSIONS + "mkdir -p dynamic-mlprogram-float32/model.mlpackage; kill -KILL $$")
+    args = ("-k", "test_names or test_states")
+    gate(*args, "--dscoreml-converter=./converter", cache=cache).assert_outcomes(errors=2)
+    gate(*args, cache=cache).assert_outcomes(passed=2)
+    assert left_behind(cache) == []
+    assert len(list((cache / "entries").iterdir())) == 1

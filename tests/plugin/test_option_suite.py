@@ -1,0 +1,57 @@
+"""`--dscoreml-suite`: whether the built-in suite is collected."""
+
+from __future__ import annotations
+
+import pytest
+
+COLLECT = ("--collect-only", "-q")
+
+
+def collected(result):
+    """The files that tests were collected from."""
+    assert result.ret == 0, result.stdout.str()
+    return {line.partition("::")[0].rpartition("/")[2] for line in result.outlines if "::" in line}
+
+
+SUITE = {
+    "test_agreement.py",
+    "test_carry_over.py",
+    "test_greedy.py",
+    "test_interface.py",
+    "test_padding.py",
+    "test_probabilities.py",
+    "test_reload.py",
+    "test_states.py",
+    "test_transcription.py",
+}
+MINE, OTHER = {"test_mine.py"}, {"test_other.py"}
+
+
+@pytest.mark.parametrize(
+    ("suite", "paths", "expected"),
+    [
+        (None, [], SUITE | MINE | OTHER),
+        (None, ["test_mine.py"], MINE),
+        ("auto", [], SUITE | MINE | OTHER),
+        ("auto", ["test_mine.py"], MINE),
+        ("on", [], SUITE | MINE | OTHER),
+        ("on", ["test_mine.py"], SUITE | MINE),
+        ("off", [], MINE | OTHER),
+        ("off", ["test_mine.py"], MINE),
+        ("only", [], SUITE),
+        ("only", ["test_mine.py"], SUITE),
+    ],
+)
+def test_what_is_collected(gate, pytester, suite, paths, expected):
+    pytester.makepyfile(test_mine="def test_mine(): pass", test_other="def test_other(): pass")
+    chosen = [] if suite is None else [f"--dscoreml-suite={suite}"]
+    assert collected(gate(*COLLECT, *chosen, *paths)) == expected
+
+
+def test_testpaths_of_the_ini_file_are_no_command_line(gate, pytester):
+    """`auto` adds the suite to what a project collects by itself."""
+    pytester.makeini("[pytest]\ntestpaths = sub")
+    (pytester.path / "sub").mkdir()
+    (pytester.path / "sub" / "test_sub.py").write_text("def test_sub(): pass")
+    pytester.makepyfile(test_mine="def test_mine(): pass")
+    assert collected(gate(*COLLECT)) == SUITE | {"test_sub.py"}
