@@ -251,7 +251,10 @@ def test_matmul(data: Any, transpose_x: bool, transpose_y: bool) -> None:
     left, right = (x.swapaxes(-1, -2) if transpose_x else x), (y.T if transpose_y else y)
     same(run("matmul", x=left, y=right, transpose_x=transpose_x, transpose_y=transpose_y), wanted)
     same(layer("batchedMatmul", left, right, transposeA=transpose_x, transposeB=transpose_y), wanted)
-    same(layer("batchedMatmul", x, weights=y, hasBias=True, bias=np.ones(columns)), wanted + 1)
+    # The file holds the matrix of a layer with one input transposed; its flags speak of two inputs.
+    stored = np.ascontiguousarray(y.T)
+    same(layer("batchedMatmul", x, weights=stored, hasBias=True, bias=np.ones(columns)), wanted + 1)
+    same(layer("batchedMatmul", x, weights=stored, transposeA=transpose_x, transposeB=transpose_y), wanted)
 
 
 REDUCTIONS = {

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_dscoreml.errors import LoadError
 from pytest_dscoreml.runtime import ReferenceModel
+from pytest_dscoreml.runtime.kernels.nn import records
 
 GATES = ("input", "forget", "output", "block")
 Function = Callable[[Any], Any]
@@ -282,4 +283,16 @@ def test_weights_that_do_not_fit_are_refused(build: Any) -> None:
     assert str(caught.value) == (
         "model: layer 'rnn': uniDirectionalLSTM sets weightParams to a message without outputGateRecursionMatrix, which "
         "must be set [main, specification 4]"
+    )
+
+
+def test_activations_without_parameters_have_coremltools_defaults() -> None:
+    """coremltools writes them so, and its tests expect these numbers."""
+    x = np.linspace(-3, 3, 7)
+    unset = records.AlphaBeta()
+
+    np.testing.assert_array_equal(records.ActivationParams(linear=unset).unbounded()(x), x)
+    np.testing.assert_array_equal(records.ActivationParams(scaledTanh=unset).unbounded()(x), np.tanh(x))
+    np.testing.assert_allclose(
+        records.ActivationParams(sigmoidHard=unset).unbounded()(x), np.clip(0.2 * x + 0.5, 0, 1), rtol=1e-15
     )

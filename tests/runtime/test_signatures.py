@@ -48,7 +48,15 @@ def test_mil_parameters_are_coremltools(op: str, coremltools_ops: Any) -> None:
 
 
 # Defaults that coremltools' definitions leave to words.
-STATED_DEFAULTS = {("gru", "reset_after"): False}
+STATED_DEFAULTS = {
+    ("gru", "reset_after"): False,
+    # Written in topk's documentation; its code asks the instance's arguments before it tells them.
+    ("topk", "k"): 1,
+    ("topk", "axis"): -1,
+    ("topk", "ascending"): False,
+    ("topk", "sort"): True,
+    ("topk", "return_indices"): True,
+}
 
 
 def _defaults(definition: Any) -> dict[str, Any]:
@@ -75,7 +83,7 @@ def test_mil_defaults_are_coremltools(op: str, coremltools_ops: Any) -> None:
             if parameter.default is parameter.empty or parameter.default is None:
                 continue
             if (op, name) in STATED_DEFAULTS:
-                assert parameter.default is STATED_DEFAULTS[op, name]
+                assert parameter.default == STATED_DEFAULTS[op, name]
             elif name == "epsilon" and name not in defaults:
                 # Its type is that of the operation's argument, so coremltools' default needs one.
                 assert not defaults

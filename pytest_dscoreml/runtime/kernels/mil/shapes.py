@@ -94,8 +94,8 @@ def slice_by_size(*, x: Array, begin: Ints, size: Ints) -> Array:
 
 @mil.kernel("concat", fresh=True)
 def concat(*, values: Arrays, axis: int, interleave: bool = False) -> Array:
-    """The arrays joined along ``axis``."""
-    return functions.concat(values, axis, interleave=interleave)
+    """The arrays joined along ``axis``; scalars count as arrays of one value."""
+    return functions.concat([np.atleast_1d(value) for value in values], axis, interleave=interleave)
 
 
 @mil.kernel("stack", fresh=True)

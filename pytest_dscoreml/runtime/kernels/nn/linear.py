@@ -75,6 +75,8 @@ def batched_matmul(
 ) -> Array:
     """x y; or x weights^T + bias when there is one input, as the file holds the matrix transposed.
 
+    transposeA and transposeB speak of two inputs: where the second is the matrix of the file, coremltools has transposed
+    it already and leaves the flags as they were given (its own tests of the layer expect them to do nothing).
     Vectors are matrices of one row (x) or one column (y), and the product keeps that axis. With
     ``int8DynamicQuantize`` x is rounded to 8 bits first; see ``_rounded``.
     """
@@ -83,10 +85,6 @@ def batched_matmul(
             raise ValueError("one input and no weights")
         if int8DynamicQuantize:
             x = _rounded(x)
-        if transposeA and x.ndim > 1:
-            x = np.swapaxes(x, -1, -2)
-        if transposeB:
-            raise ValueError("transposeB is set, and there is one input")
         return functions.linear(x, weights, bias if hasBias else None)
     x = x[None] if x.ndim == 1 else x
     y = y[:, None] if y.ndim == 1 else y

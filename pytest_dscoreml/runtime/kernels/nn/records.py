@@ -125,30 +125,35 @@ class ActivationParams:
     def unbounded(self) -> Activation:
         """The activation of an argument as it is."""
         if self.linear is not None:
-            return _linear(self.linear)
+            return _linear(*_or_defaults(self.linear, 1.0, 0.0))
         if self.ReLU is not None:
             return elementwise.relu
         if self.tanh is not None:
             return np.tanh
         if self.scaledTanh is not None:
-            return _scaled_tanh(self.scaledTanh)
+            return _scaled_tanh(*_or_defaults(self.scaledTanh, 1.0, 1.0))
         if self.sigmoid is not None:
             return elementwise.sigmoid
         if self.sigmoidHard is not None:
-            return _sigmoid_hard(self.sigmoidHard)
+            return _sigmoid_hard(*_or_defaults(self.sigmoidHard, 0.2, 0.5))
         raise ValueError("an activation is not set")
 
 
-def _linear(by: AlphaBeta) -> Activation:
-    return lambda x: x * x.dtype.type(by.alpha) + x.dtype.type(by.beta)
+def _or_defaults(by: AlphaBeta, alpha: float, beta: float) -> tuple[float, float]:
+    """The parameters, or these where none is set: coremltools writes the activations of its defaults without any."""
+    return (by.alpha, by.beta) if by.alpha or by.beta else (alpha, beta)
 
 
-def _scaled_tanh(by: AlphaBeta) -> Activation:
-    return lambda x: x.dtype.type(by.alpha) * np.tanh(x.dtype.type(by.beta) * x)
+def _linear(alpha: float, beta: float) -> Activation:
+    return lambda x: x * x.dtype.type(alpha) + x.dtype.type(beta)
 
 
-def _sigmoid_hard(by: AlphaBeta) -> Activation:
-    return lambda x: elementwise.clip(x.dtype.type(by.alpha) * x + x.dtype.type(by.beta), 0, 1)
+def _scaled_tanh(alpha: float, beta: float) -> Activation:
+    return lambda x: x.dtype.type(alpha) * np.tanh(x.dtype.type(beta) * x)
+
+
+def _sigmoid_hard(alpha: float, beta: float) -> Activation:
+    return lambda x: elementwise.clip(x.dtype.type(alpha) * x + x.dtype.type(beta), 0, 1)
 
 
 @record
