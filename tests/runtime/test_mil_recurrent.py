@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_dscoreml.runtime import kernels
@@ -27,6 +27,9 @@ SCALARS: dict[str, Any] = {
     "tanh": math.tanh,
 }
 names = st.sampled_from(sorted(SCALARS))
+
+#: Activations without a bound grow by a factor at each step, in gates too; what overflows float32 on the way is not compared.
+FLOAT32_HOLDS = 1e15
 
 
 def run(op: str, ios: int = 15, **arguments: Any) -> Any:
@@ -140,6 +143,7 @@ def test_lstm(size: Any, seed: int, biased: bool, peeps: bool, acts: Any, clip: 
         "activation": acts[2],
         "clip": clip,
     }
+    assume(all(np.abs(expected).max(initial=0) < FLOAT32_HOLDS for expected in wanted))
     whole = run("lstm", output_sequence=True, **arguments, **options)
     for obtained, expected in zip(whole, wanted):
         # Activations without a bound grow by a factor at each step.
@@ -189,6 +193,7 @@ def test_gru(size: Any, seed: int, biases: Any, after: bool, acts: Any, reverse:
         "recurrent_activation": acts[0],
         "activation": acts[1],
     }
+    assume(np.abs(all_h).max(initial=0) < FLOAT32_HOLDS)
     bound = 1e-4 * max(1.0, float(np.abs(all_h).max(initial=0)))
     obtained = run("gru", 18, output_sequence=True, reset_after=after, **layer, **options)
     np.testing.assert_allclose(obtained[0], all_h, rtol=1e-4, atol=bound)
@@ -213,6 +218,7 @@ def test_rnn(size: Any, seed: int, biased: bool, act: str, reverse: bool) -> Non
             last[item] = all_h[turn, item] = apply(act, share + row(layer, "bias", 0, hidden))
     direction = "reverse" if reverse else "forward"
     obtained = run("rnn", output_sequence=True, direction=direction, activation=act, **layer)
+    assume(np.abs(all_h).max(initial=0) < FLOAT32_HOLDS)
     bound = 1e-4 * max(1.0, float(np.abs(all_h).max(initial=0)))
     np.testing.assert_allclose(obtained[0], all_h, rtol=1e-4, atol=bound)
     np.testing.assert_allclose(obtained[1], last, rtol=1e-4, atol=bound)
