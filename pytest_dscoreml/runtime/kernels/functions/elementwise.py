@@ -6,12 +6,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Callable
 
 import numpy as np
 
 from pytest_dscoreml.runtime.registry import Array
 
 _ERF = np.frompyfunc(math.erf, 1, 1)
+
+
+def described(kernel: Callable[..., Array], function: Callable[..., Any]) -> Callable[..., Array]:
+    """``kernel``, which applies ``function`` element by element, with a docstring that says so."""
+    kernel.__doc__ = f"NumPy's ``{function.__name__}``." if isinstance(function, np.ufunc) else function.__doc__
+    return kernel
 
 
 def sigmoid(x: Array) -> Array:
@@ -22,6 +29,16 @@ def sigmoid(x: Array) -> Array:
 def relu(x: Array) -> Array:
     """max(x, 0)."""
     return np.maximum(x, x.dtype.type(0))
+
+
+def relu6(x: Array) -> Array:
+    """min(max(x, 0), 6)."""
+    return clip(x, 0, 6)
+
+
+def silu(x: Array) -> Array:
+    """x / (1 + e^-x)."""
+    return x * sigmoid(x)
 
 
 def softplus(x: Array) -> Array:

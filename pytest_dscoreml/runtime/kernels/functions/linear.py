@@ -62,3 +62,22 @@ REDUCTIONS: dict[str, Callable[..., Any]] = {
     "log_sum": lambda x, axis, keepdims: np.log(np.sum(x, axis, keepdims=keepdims)),
     "log_sum_exp": lambda x, axis, keepdims: log_sum_exp(x, axis, keepdims=keepdims),
 }
+
+_IN_WORDS = {
+    "sum": "The sum",
+    "mean": "The mean",
+    "max": "The greatest value",
+    "min": "The least value",
+    "prod": "The product",
+    "l1_norm": "The sum of magnitudes",
+    "l2_norm": "The square root of the sum of squares",
+    "sum_square": "The sum of squares",
+    "log_sum": "The logarithm of the sum",
+    "log_sum_exp": "The logarithm of the sum of e^x",
+}
+
+
+def described(kernel: Callable[..., Array], reduction: str) -> Callable[..., Array]:
+    """``kernel``, which applies the reduction of that name, with a docstring that says so."""
+    kernel.__doc__ = f"{_IN_WORDS[reduction]} over ``axes``, or over all of x."
+    return kernel

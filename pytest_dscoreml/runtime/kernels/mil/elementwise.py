@@ -27,11 +27,11 @@ UNARY: dict[str, Callable[..., Any]] = {
     "floor": np.floor,
     "logical_not": np.logical_not,
     "relu": functions.relu,
-    "relu6": lambda x: functions.clip(x, 0, 6),
+    "relu6": functions.relu6,
     "round": np.rint,
     "sigmoid": functions.sigmoid,
     "sign": np.sign,
-    "silu": lambda x: x * functions.sigmoid(x),
+    "silu": functions.silu,
     "sin": np.sin,
     "sinh": np.sinh,
     "softplus": functions.softplus,
@@ -68,7 +68,7 @@ def _unary(function: Callable[..., Any]) -> Callable[..., Array]:
         result: Array = function(x)
         return result
 
-    return kernel
+    return functions.described(kernel, function)
 
 
 def _binary(function: Callable[..., Any]) -> Callable[..., Array]:
@@ -76,7 +76,7 @@ def _binary(function: Callable[..., Any]) -> Callable[..., Array]:
         result: Array = function(x, y)
         return result
 
-    return kernel
+    return functions.described(kernel, function)
 
 
 for _name, _function in UNARY.items():

@@ -36,7 +36,7 @@ def _reduction(function: Callable[..., Any]) -> Callable[..., Array]:
 
 
 for _name, _function in functions.REDUCTIONS.items():
-    mil.kernel(f"reduce_{_name}", wide=True, fresh=True)(_reduction(_function))
+    mil.kernel(f"reduce_{_name}", wide=True, fresh=True)(functions.described(_reduction(_function), _name))
 
 
 @mil.kernel("reduce_argmax", fresh=True)

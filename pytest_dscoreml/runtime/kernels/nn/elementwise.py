@@ -82,7 +82,7 @@ def _unary(function: Callable[..., Any]) -> Callable[..., Array]:
         result: Array = function(x)
         return result
 
-    return kernel
+    return functions.described(kernel, function)
 
 
 def _binary(function: Callable[..., Any]) -> Callable[..., Array]:
@@ -90,14 +90,14 @@ def _binary(function: Callable[..., Any]) -> Callable[..., Array]:
         result: Array = function(x, y)
         return result
 
-    return kernel
+    return functions.described(kernel, function)
 
 
 def _variadic(function: Callable[..., Any]) -> Callable[..., Array]:
     def kernel(*inputs: Array) -> Array:
         return reduce(function, inputs[1:], np.array(inputs[0]))
 
-    return kernel
+    return functions.described(kernel, function)
 
 
 def _comparison(function: Callable[..., Any]) -> Callable[..., Array]:
@@ -105,7 +105,7 @@ def _comparison(function: Callable[..., Any]) -> Callable[..., Array]:
         result: Array = function(x, x.dtype.type(alpha) if y is None else y)
         return result
 
-    return kernel
+    return functions.described(kernel, function)
 
 
 for _name, _function in UNARY.items():

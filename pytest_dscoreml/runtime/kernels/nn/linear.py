@@ -103,7 +103,7 @@ def _reduction(function: Callable[..., Any]) -> Callable[..., Array]:
 
 
 for _name, _function in _REDUCTIONS.items():
-    nn.kernel(_name, fresh=True)(_reduction(functions.REDUCTIONS[_function]))
+    nn.kernel(_name, fresh=True)(functions.described(_reduction(functions.REDUCTIONS[_function]), _function))
 
 
 @nn.kernel("argMax", fresh=True)
