@@ -14,7 +14,7 @@ PLATFORM = "platform"
 PREDICTION = "prediction failed"
 RUNTIME = "error in the runtime"
 NUMBERS = "wrong numbers"
-HALF = "float16 values in a float32 test"
+HALF = "finer than float16 resolves"
 SHAPES = "wrong shape"
 ASSERTION = "other assertion after predicting"
 LATER = "other error after predicting"
@@ -52,8 +52,7 @@ def _cause(error: BaseException, text: str, record: TestRecord) -> str:
         if "Not equal to tolerance" in text or "not almost equal" in text:
             if "mismatch)" in text and "Mismatched elements" not in text:
                 return SHAPES
-            # The test is about float32, its program computes in float16 and agrees as well as float16 can.
-            return HALF if record.precision == "fp32" and record.strict else NUMBERS
+            return HALF if record.beyond_float16 and record.strict else NUMBERS
         if "shape" in text:
             return SHAPES
         return ASSERTION

@@ -5,6 +5,7 @@ Imports the runtime, the records and the errors.
 
 from __future__ import annotations
 
+import functools
 import re
 import traceback
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any, Optional
 import numpy as np
 
 from pytest_dscoreml.coremltools_tests.records import ModelKind, Recorder
-from pytest_dscoreml.errors import LoadError, RuntimeModelError
+from pytest_dscoreml.errors import ExecutionError, LoadError, RuntimeModelError
 from pytest_dscoreml.runtime import ReferenceModel
 from pytest_dscoreml.runtime.images import GRAY_FLOAT16, Image
 from pytest_dscoreml.runtime.source import open_source
@@ -61,6 +62,7 @@ class Proxy:
     def __init__(self, filename: str, compute_units: str, function: str, hints: dict[str, str], asset: Any) -> None:
         if asset is not None:
             raise PlatformError("model assets are a service of Apple's framework")
+        self._filename, self._function = filename, function or None
         self._kind = ModelKind()
         self._refusal: Optional[PredictionError] = None
         self._model: Optional[ReferenceModel] = None
@@ -89,12 +91,21 @@ class Proxy:
         model = self._loaded()
         try:
             outputs = _as_apple(model.predict(data, state=state), self._images)
+        except ExecutionError as error:
+            # Tests look for these words of Apple's.
+            way = "ML Program" if self._kind.backend == "mlprogram" else "a neural network model"
+            raise PredictionError(f"Unable to compute the prediction using {way}. {error}") from error
         except RuntimeModelError as error:
             raise PredictionError(str(error)) from error
         except Exception as error:
             raise _fault("predicting", error) from error
-        self.recorder.predicted(self._kind, outputs.values())
+        self.recorder.predicted(self._kind, outputs, functools.partial(self._in_double, dict(data)))
         return outputs
+
+    def _in_double(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The same prediction computed in double; stateless models only."""
+        double = ReferenceModel(self._filename, function_name=self._function, compute_precision="float64")
+        return double.predict(data)
 
     def batchPredict(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:  # noqa: N802
         """The outputs for each of ``batch``."""

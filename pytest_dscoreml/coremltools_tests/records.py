@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,20 @@ class ModelKind:
     opset: str = ""
 
 
+#: Makes a prediction again, in double.
+InDouble = Callable[[], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """An array that came out of a prediction. ``half``: computed in float16, or predicted in a test about it."""
+
+    name: str
+    value: NDArray[Any]
+    half: bool
+    in_double: InDouble
+
+
 @dataclass
 class TestRecord:
     """One test.
@@ -27,7 +41,8 @@ class TestRecord:
     ``attempts`` counts calls of ``predict``, ``predictions`` those that gave values. ``compared`` counts the
     comparisons of predicted arrays by ``assert_allclose`` (tests have other ways too); ``unjudged`` the predictions
     whose values nobody looks at (``assert_model_is_valid`` checks names and shapes only). ``strict`` is the second
-    verdict on what was computed in float16, ``None`` where nothing was. ``refused`` names what was refused when a prediction
+    verdict on what was computed in float16, ``None`` where nothing was. ``beyond_float16`` says that a comparison failed for
+    what float16 cannot resolve, and none for another reason. ``refused`` names what was refused when a prediction
     was asked for, ``refused_unasked`` what was refused of models that were only made.
     """
 
@@ -49,6 +64,7 @@ class TestRecord:
     refused_unasked: list[str] = field(default_factory=list)
     strict: Optional[bool] = None
     strict_detail: str = ""
+    beyond_float16: Optional[bool] = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as reports carry them between processes."""
@@ -71,7 +87,7 @@ class Recorder:
         self.admitted = 0.0
         self._wanted_precision = ""
         self._unjudged = False
-        self._outputs: list[tuple[NDArray[Any], bool]] = []
+        self._outputs: list[Output] = []
 
     def begin(self, name: str, parameters: dict[str, Any]) -> None:
         """A test starts; its ``backend`` parameter, where it has one, says which precision it is about."""
@@ -86,18 +102,20 @@ class Recorder:
             record.backend, record.opset = kind.backend, kind.opset
             record.precision = self._precision_of(kind)
 
-    def predicted(self, kind: ModelKind, outputs: Iterable[Any]) -> None:
+    def predicted(self, kind: ModelKind, outputs: Mapping[str, Any], in_double: InDouble) -> None:
         """Values came back. They are kept to the test's end, so that comparisons of them are recognised."""
         self.current.predictions += 1
         self.current.unjudged += self._unjudged
         half = "fp16" in (kind.precision, self._precision_of(kind))
-        self._outputs += [(value, half) for value in outputs if isinstance(value, np.ndarray)]
+        self._outputs += [
+            Output(name, value, half, in_double) for name, value in outputs.items() if isinstance(value, np.ndarray)
+        ]
 
-    def is_output(self, value: Any) -> Optional[bool]:
-        """Whether an array that came out of a prediction was computed in float16; ``None`` if it did not."""
-        for output, half in reversed(self._outputs):
-            if output is value:
-                return half
+    def output(self, value: Any) -> Optional[Output]:
+        """What there is to know of an array that came out of a prediction; ``None`` if it did not."""
+        for output in reversed(self._outputs):
+            if output.value is value:
+                return output
         return None
 
     def compared(self, agrees: bool, detail: str, *, half: bool) -> None:
@@ -107,6 +125,11 @@ class Recorder:
         if half:
             record.strict = agrees if record.strict is None else record.strict and agrees
             record.strict_detail = record.strict_detail or detail
+
+    def failed_comparing(self, beyond_float16: bool) -> None:
+        """The test's own comparison of a prediction failed."""
+        record = self.current
+        record.beyond_float16 = beyond_float16 and record.beyond_float16 is not False
 
     def refused(self, what: Iterable[str], *, asked: bool) -> None:
         """A model was refused at load; ``asked`` when a prediction was wanted of it."""

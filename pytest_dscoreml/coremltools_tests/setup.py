@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 
 from pytest_dscoreml.coremltools_tests.proxy import Proxy
-from pytest_dscoreml.coremltools_tests.records import Recorder
-from pytest_dscoreml.coremltools_tests.strict import judge
+from pytest_dscoreml.coremltools_tests.records import Output, Recorder
+from pytest_dscoreml.coremltools_tests.strict import beyond_float16, judge
+from pytest_dscoreml.errors import RuntimeModelError
 
 MACOS_VERSION = (26, 0)
 _PROXY_HOLDERS = (
@@ -87,18 +88,39 @@ def _say_macos() -> None:
 
 def _counted(check: Any, recorder: Recorder) -> Any:
     @functools.wraps(check)
-    def assert_allclose(actual: Any, desired: Any, *args: Any, **kwargs: Any) -> Any:
-        for obtained, expected in ((actual, desired), (desired, actual)):
-            half = recorder.is_output(obtained)
-            if half is not None:
-                agrees, detail = (
-                    judge(expected=expected, obtained=obtained, admitted=recorder.admitted) if half else (True, "")
-                )
-                recorder.compared(agrees, detail, half=half)
-                break
-        return check(actual, desired, *args, **kwargs)
+    def assert_allclose(
+        actual: Any, desired: Any, rtol: float = 1e-07, atol: float = 0, *args: Any, **kwargs: Any
+    ) -> Any:
+        output = recorder.output(actual)
+        expected = desired
+        if output is None:
+            output, expected = recorder.output(desired), actual
+        if output is not None:
+            agrees, detail = (
+                judge(expected=expected, obtained=output.value, admitted=recorder.admitted)
+                if output.half
+                else (True, "")
+            )
+            recorder.compared(agrees, detail, half=output.half)
+        try:
+            return check(actual, desired, rtol, atol, *args, **kwargs)
+        except AssertionError:
+            if output is not None:
+                recorder.failed_comparing(_beyond(output, expected, rtol, atol))
+            raise
 
     return assert_allclose
+
+
+def _beyond(output: Output, expected: Any, rtol: float, atol: float) -> bool:
+    if not output.half:
+        return False
+    try:
+        exact = output.in_double()[output.name]
+    except RuntimeModelError:
+        # A state, for one, is no longer what it was.
+        return False
+    return beyond_float16(expected=expected, obtained=output.value, exact=exact, rtol=rtol, atol=atol)
 
 
 def _admitting(compare: Any, recorder: Recorder) -> Any:

@@ -1,4 +1,4 @@
-"""The second verdict on float16. Imports NumPy only."""
+"""The second verdict on float16, and whether a test asks more of float16 than it can give. Imports NumPy only."""
 
 from __future__ import annotations
 
@@ -29,3 +29,21 @@ def judge(*, expected: Any, obtained: Any, admitted: float = 0.0) -> tuple[bool,
     with np.errstate(all="ignore"):
         worst = np.max(np.abs(left - right)[~close])
     return False, f"{wrong} of {close.size} values differ, at most by {worst:.3g}"
+
+
+def beyond_float16(*, expected: Any, obtained: Any, exact: Any, rtol: float, atol: float) -> bool:
+    """Whether a comparison within these tolerances failed for what float16 cannot resolve.
+
+    ``exact`` is the same prediction in double: the program as the file has it, its float16 weights included, without any
+    rounding on the way. The comparison asks too much where these values, rounded to float16 once, would have failed as
+    well; and, for values that are not float16, where the expected ones were computed in float16 and are the obtained
+    ones rounded.
+    """
+    left, right, best = np.asarray(obtained), np.asarray(expected), np.asarray(exact)
+    if left.dtype.kind != "f" or right.dtype.kind != "f" or not left.shape == right.shape == best.shape:
+        return False
+    with np.errstate(all="ignore"):
+        if not np.array_equal(left.astype(np.float16).astype(left.dtype), left, equal_nan=True):
+            return right.dtype == np.float16 and bool(np.array_equal(left.astype(np.float16), right, equal_nan=True))
+        nearest = best.astype(np.float16).astype(np.float64)
+        return not np.allclose(nearest, right.astype(np.float64), rtol=rtol, atol=atol, equal_nan=True)

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 _REFUSED_SHOWN = 60
-_COLUMNS = ("reached", "passed", "rate", "fp16 strict", "only converted", "failed before", "skipped", "predictions")
+_COLUMNS = (
+    "reached",
+    "passed",
+    "rate",
+    "beyond fp16",
+    "rate without",
+    "fp16 strict",
+    "only converted",
+    "failed before",
+    "skipped",
+    "predictions",
+)
 
 
 def render(summary: dict[str, Any]) -> list[str]:
@@ -22,6 +33,7 @@ def render(summary: dict[str, Any]) -> list[str]:
     lines.append(_row("all", summary["total"], width))
     lines += [
         "reached: a prediction was asked for; the rate is of these. only converted: passed, and nothing was predicted.",
+        "beyond fp16: failed, and the expected values, rounded to float16, would fail too; rate without: the rate of the others.",
         f"fp16 strict: float16 comparisons within atol {tolerances['atol']}, rtol {tolerances['rtol']} (coremltools"
         " admits 0.5 and 0.05), refused models count as failed.",
     ]
@@ -45,11 +57,12 @@ def render(summary: dict[str, Any]) -> list[str]:
 
 
 def _row(name: str, counts: dict[str, Any], width: int) -> str:
-    rate = counts["rate"]
     cells = (
         str(counts["reached_prediction"]),
         str(counts["passed"]),
-        "-" if rate is None else f"{100 * rate:.1f}%",
+        _percent(counts["rate"]),
+        str(counts["beyond_float16"]),
+        _percent(counts["rate_of_passable"]),
         f"{counts['float16_strict_passed']}/{counts['float16_strict']}" if counts["float16_strict"] else "-",
         str(counts["converted_only"]),
         str(counts["failed_before_prediction"]),
@@ -57,3 +70,7 @@ def _row(name: str, counts: dict[str, Any], width: int) -> str:
         str(counts["predictions"]),
     )
     return " ".join([name.ljust(width), *(cell.rjust(len(title)) for cell, title in zip(cells, _COLUMNS))])
+
+
+def _percent(rate: Optional[float]) -> str:
+    return "-" if rate is None else f"{100 * rate:.1f}%"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from pytest_dscoreml.coremltools_tests.causes import HALF
 from pytest_dscoreml.coremltools_tests.records import TestRecord
 from pytest_dscoreml.coremltools_tests.strict import ATOL, RTOL
 from pytest_dscoreml.files import write_whole
@@ -72,6 +73,7 @@ def _by(records: list[TestRecord], key: Callable[[TestRecord], str]) -> dict[str
 def _count(records: list[TestRecord]) -> dict[str, Any]:
     asked = [record for record in records if reached(record) and record.outcome in ("passed", "failed")]
     passed = [record for record in asked if record.outcome == "passed"]
+    passable = sum(1 for record in asked if record.cause != HALF)
     # Float16 tests whose outputs were compared, and those that failed before there were any to compare.
     strict = [
         record
@@ -83,6 +85,8 @@ def _count(records: list[TestRecord]) -> dict[str, Any]:
         "reached_prediction": len(asked),
         "passed": len(passed),
         "rate": _rate(len(passed), len(asked)),
+        "beyond_float16": len(asked) - passable,
+        "rate_of_passable": _rate(len(passed), passable),
         "passed_comparing": sum(1 for record in passed if record.compared),
         "passed_without_values": sum(1 for record in passed if not record.predictions),
         "unjudged_only": sum(1 for record in passed if record.predictions and record.unjudged == record.predictions),

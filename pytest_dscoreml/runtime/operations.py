@@ -63,9 +63,7 @@ def _rows(registry: Registry) -> Iterator[str]:
     versions = registry.format == MLPROGRAM
     yield "| operation | supported | since | notes |" if versions else "| layer | supported | notes |"
     yield "|---|---|---|---|" if versions else "|---|---|---|"
-    found = [
-        (kernel.op, max(kernel.since, FIRST_OPSET), "yes", _note(kernel.function.__doc__)) for kernel in registry
-    ]
+    found = [(kernel.op, max(kernel.since, FIRST_OPSET), "yes", _note(kernel.function.__doc__)) for kernel in registry]
     found += [(op, since, "yes", note) for op, (since, note) in BY_THE_EXECUTOR[registry.format].items()]
     found += [(op, since, "**no**", note) for op, (since, note) in REFUSED[registry.format].items()]
     for op, since, supported, note in sorted(found, key=lambda row: (row[0].lower(), row[1])):

@@ -1,6 +1,6 @@
 """Products of a sequence's rows with constant weights, computed for many rows at once when the first of them is asked for.
 
-This is what ``hoist_products`` puts into a loop. Imports only NumPy.
+This is what ``hoist_products`` puts into a loop. Imports only the functions of linear algebra.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -13,6 +13,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
+from pytest_dscoreml.runtime.kernels.functions.linear import times_transposed
 from pytest_dscoreml.runtime.registry import Array
 
 #: What ``Kernel.op`` says of the call that computes a product from a row; no operation of a file is called so.
@@ -90,7 +91,7 @@ class RowProducts:
             x = self.x[index : index + count]
             if x.dtype == np.float16:
                 x = x.astype(np.float32)
-            product = np.matmul(x.reshape(-1, x.shape[-1]), self._weight.T)
+            product = times_transposed(x.reshape(-1, x.shape[-1]), self._weight)
             if self.split.bias is not None:
                 product += self.split.bias
             self._start, self._rows = index, product.reshape((len(x), *shape))

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from pytest_dscoreml.coremltools_tests.causes import CAUSES
 from pytest_dscoreml.coremltools_tests.proxy import refusals
 from pytest_dscoreml.coremltools_tests.records import TestRecord
 from pytest_dscoreml.coremltools_tests.sampling import in_sample, seed_of
-from pytest_dscoreml.coremltools_tests.strict import judge
+from pytest_dscoreml.coremltools_tests.strict import beyond_float16, judge
 from pytest_dscoreml.coremltools_tests.summary import render
 from pytest_dscoreml.coremltools_tests.tally import document
 
@@ -288,7 +289,7 @@ def records(outcome):
         ("test_wrong", "failed", "wrong numbers", 1, 1),
         ("test_own_assertion_wrong", "failed", "other assertion after predicting", 1, 1),
         ("test_wrong_shape", "failed", "wrong shape", 1, 1),
-        ("test_half_in_a_float32_test[backend0-0.01]", "failed", "float16 values in a float32 test", 1, 1),
+        ("test_half_in_a_float32_test[backend0-0.01]", "failed", "finer than float16 resolves", 1, 1),
         ("test_half_in_a_float32_test[backend0-0.1]", "failed", "wrong numbers", 1, 1),
         ("test_images[RGB-RGBA-3]", "passed", "", 1, 1),
         ("test_images[BGR-RGBA-3]", "passed", "", 1, 1),
@@ -518,3 +519,23 @@ def test_a_rate_of_nothing_is_no_rate():
     assert summary["total"]["rate"] is None
     assert summary["total"]["converted_only"] == 1
     assert any(line.split()[:4] == ["a", "0", "0", "-"] for line in render(summary))
+
+
+@pytest.mark.parametrize(
+    ("expected", "obtained", "exact", "beyond"),
+    [
+        # 0.528 lies 1.7e-4 from the nearest float16.
+        pytest.param([0.528], np.float16([0.528]), [0.528], True, id="no float16 value passes"),
+        pytest.param([0.528], np.float32(np.float16([0.528])), [0.528], True, id="float16 in a float32 array"),
+        pytest.param([0.5], np.float16([0.501]), [0.5], False, id="a float16 value would pass"),
+        pytest.param([0.5], np.float16([0.501]), [0.501], True, id="the program in double is as far off"),
+        pytest.param([0.528], np.float32([0.529]), [0.529], False, id="computed in float32"),
+        pytest.param(np.float16([1.2617]), np.float32([1.261963]), [1.261963], True, id="expected was rounded"),
+        pytest.param(np.float16([1.2617]), np.float32([1.26301]), [1.26301], False, id="expected is another value"),
+        pytest.param([0.528], np.float16([[0.528]]), [[0.528]], False, id="other shapes"),
+        pytest.param([1], np.float16([2]), [2.0], False, id="integers"),
+    ],
+)
+def test_beyond_float16(expected: Any, obtained: Any, exact: Any, beyond: bool) -> None:
+    found = beyond_float16(expected=np.array(expected), obtained=obtained, exact=exact, rtol=1e-5, atol=1e-4)
+    assert found is beyond

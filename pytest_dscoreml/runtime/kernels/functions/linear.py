@@ -11,11 +11,22 @@ import numpy as np
 
 from pytest_dscoreml.runtime.registry import Array, Arrays
 
+#: A product of few rows with many weights takes the time of reading the weights, which BLAS does faster when they stand
+#: on the left: measured at 16 rows and 2048 x 2048 weights, 3.5 ms against 6.1; from some 100 rows on there is no difference.
+FEW_ROWS, MANY_WEIGHTS = 64, 1 << 20
+
 
 def linear(x: Array, weight: Array, bias: Optional[Array]) -> Array:
     """x weight^T + bias, over the last axis of x."""
-    product = np.matmul(x, weight.T)
+    product = times_transposed(x, weight) if x.ndim == 2 else np.matmul(x, weight.T)
     return product if bias is None else product + bias
+
+
+def times_transposed(x: Array, weight: Array) -> Array:
+    """x [rows, inputs] times weight [outputs, inputs], transposed."""
+    if len(x) <= FEW_ROWS and weight.size >= MANY_WEIGHTS:
+        return np.ascontiguousarray(np.matmul(weight, x.T).T)
+    return np.matmul(x, weight.T)
 
 
 def matmul(x: Array, y: Array, *, transpose_x: bool, transpose_y: bool) -> Array:
@@ -43,16 +54,23 @@ def einsum(values: Arrays, equation: str) -> Array:
 
 
 def log_sum_exp(x: Array, axis: Any, *, keepdims: bool) -> Array:
-    """log of the sum of e^x, shifted by the maximum so that it cannot overflow."""
-    peak = x.max(axis=axis, keepdims=True)
+    """log of the sum of e^x, shifted by the maximum so that it cannot overflow; of no values, minus infinity."""
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    peak = x.max(axis=axis, keepdims=True, initial=lowest)
     peak = np.where(np.isfinite(peak), peak, x.dtype.type(0))
     total = np.log(np.exp(x - peak).sum(axis=axis, keepdims=True)) + peak
     return np.asarray(total if keepdims else np.squeeze(total, axis))
 
 
+def mean(x: Array, axis: Any, *, keepdims: bool) -> Array:
+    """The mean; of no values, not a number (NumPy's own warns of that); of integers, in double."""
+    total = np.asarray(np.sum(x, axis, keepdims=keepdims, dtype=x.dtype if x.dtype.kind == "f" else np.float64))
+    return np.asarray(total / total.dtype.type(x.size // total.size if total.size else 1))
+
+
 REDUCTIONS: dict[str, Callable[..., Any]] = {
     "sum": lambda x, axis, keepdims: np.sum(x, axis, keepdims=keepdims, dtype=x.dtype),
-    "mean": lambda x, axis, keepdims: np.mean(x, axis, keepdims=keepdims),
+    "mean": lambda x, axis, keepdims: mean(x, axis, keepdims=keepdims),
     "max": lambda x, axis, keepdims: np.max(x, axis, keepdims=keepdims),
     "min": lambda x, axis, keepdims: np.min(x, axis, keepdims=keepdims),
     "prod": lambda x, axis, keepdims: np.prod(x, axis, keepdims=keepdims, dtype=x.dtype),

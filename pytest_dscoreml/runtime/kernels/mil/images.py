@@ -88,16 +88,23 @@ def resize(
     interpolation_mode: str = "LINEAR",
     sampling_mode: str = "DEFAULT",
 ) -> Array:
-    """x with its last ``resized_dims`` axes of the last sizes in ``shape``, where 0 keeps a size."""
+    """x with its last ``resized_dims`` axes of the last sizes in ``shape``, where 0 keeps a size.
+
+    The nearest pixel is by default the one under its centre, as in ``resize_nearest_neighbor``, which this replaces: so
+    coremltools' tests of the operation and of TensorFlow's ResizeNearestNeighbor have it.
+    """
     if interpolation_mode not in ("LINEAR", "NEAREST_NEIGHBOR"):
         raise ValueError(f"interpolation_mode {interpolation_mode!r} is none of LINEAR, NEAREST_NEIGHBOR")
     if not 0 <= resized_dims <= len(shape) <= x.ndim:
         raise ValueError(f"resized_dims {resized_dims} with shape {shape} for an x of rank {x.ndim}")
+    nearest = interpolation_mode == "NEAREST_NEIGHBOR"
+    if nearest and sampling_mode == "DEFAULT":
+        sampling_mode = "UNALIGN_CORNERS"
     result = x
     for axis, size in zip(range(x.ndim - resized_dims, x.ndim), shape[len(shape) - resized_dims :]):
         if size not in (0, x.shape[axis]) or sampling_mode == "OFFSET_CORNERS":
             number = size or x.shape[axis]
-            result = functions.resize(result, axis, number, sampling_mode, nearest=interpolation_mode != "LINEAR")
+            result = functions.resize(result, axis, number, sampling_mode, nearest=nearest)
     return np.array(result) if result is x else result
 
 

@@ -50,7 +50,7 @@ def padding(
     paddingAmounts: Optional[BorderAmounts] = None,
 ) -> Array:
     """x with a border around height and width: a constant, x mirrored at its edge, or its edge repeated."""
-    _at_least(x, 3)
+    _at_least(x, 2)
     pairs = (paddingAmounts or BorderAmounts()).pairs()
     amounts = (*pairs[0], *pairs[1])
     if constant is not None:
