@@ -35,15 +35,16 @@ def beyond_float16(*, expected: Any, obtained: Any, exact: Any, rtol: float, ato
     """Whether a comparison within these tolerances failed for what float16 cannot resolve.
 
     ``exact`` is the same prediction in double: the program as the file has it, its float16 weights included, without any
-    rounding on the way. The comparison asks too much where these values, rounded to float16 once, would have failed as
-    well; and, for values that are not float16, where the expected ones were computed in float16 and are the obtained
-    ones rounded.
+    rounding on the way. The comparison asks too much where these values would have failed as well, or would have after
+    being rounded to float16 once, as the obtained ones are; and where the expected values, computed in float16, are the
+    obtained ones rounded.
     """
     left, right, best = np.asarray(obtained), np.asarray(expected), np.asarray(exact)
     if left.dtype.kind != "f" or right.dtype.kind != "f" or not left.shape == right.shape == best.shape:
         return False
     with np.errstate(all="ignore"):
-        if not np.array_equal(left.astype(np.float16).astype(left.dtype), left, equal_nan=True):
-            return right.dtype == np.float16 and bool(np.array_equal(left.astype(np.float16), right, equal_nan=True))
-        nearest = best.astype(np.float16).astype(np.float64)
-        return not np.allclose(nearest, right.astype(np.float64), rtol=rtol, atol=atol, equal_nan=True)
+        if np.array_equal(left.astype(np.float16).astype(left.dtype), left, equal_nan=True):
+            best = best.astype(np.float16)
+        elif right.dtype == np.float16 and np.array_equal(left.astype(np.float16), right, equal_nan=True):
+            return True
+        return not np.allclose(best.astype(np.float64), right.astype(np.float64), rtol=rtol, atol=atol, equal_nan=True)
