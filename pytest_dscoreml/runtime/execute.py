@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_dscoreml.errors import ExecutionError, RuntimeModelError
+from pytest_dscoreml.runtime.loops.straight import StraightLoop
 from pytest_dscoreml.runtime.plan import EXECUTOR_SLOT, Branch, Call, Code, Instruction, Loop, Plan
 from pytest_dscoreml.runtime.running import LOOP_LIMIT, failure, truth
-from pytest_dscoreml.runtime.straight import StraightLoop
 
 Environment = list[Any]
 Runner = Callable[[Environment], None]

@@ -24,6 +24,7 @@ from pytest_dscoreml.runtime.program import (
     Step,
     TensorType,
     Value,
+    is_numeric,
 )
 
 # Folding must not turn a small file into a large memory: larger results are left to be computed in the run.
@@ -82,7 +83,7 @@ class _Folder:
 
     def _evaluate(self, step: Step) -> Optional[list[Any]]:
         """The step's results if all its operands are constants and the results are small; ``None`` otherwise."""
-        if step.op in LOOPS | BRANCHES or any(True for _ in step.references()) or not step.outputs:
+        if step.blocks or step.op in LOOPS | BRANCHES or any(True for _ in step.references()) or not step.outputs:
             return None
         problems = Problems("")
         binding = bind(step, place_of(step, self._program), self._registry, self._ios, problems)
@@ -116,10 +117,12 @@ class _Folder:
 
     def _fitted(self, value: Any, output: Value) -> Any:
         if isinstance(value, (str, tuple)):
+            if output.type is None or output.type.dtype not in NO_NUMBERS:
+                raise TypeError("no tensor, which is declared")
             return value
         array = np.asarray(value)
-        if output.type is None or output.type.dtype in NO_NUMBERS:
-            raise TypeError("no tensor")
+        if output.type is None or not is_numeric(output.type.stored):
+            raise TypeError("no tensor of numbers")
         dtype = np.dtype(output.type.stored)
         layer = self._program.format == NEURALNETWORK
         if array.dtype.kind != dtype.kind and not layer:
@@ -150,6 +153,6 @@ def _size(operand: Operand) -> int:
 
 def _bytes(declared: Optional[TensorType]) -> float:
     """The size of a declared type, infinite where it is not fully known."""
-    if declared is None or declared.shape is None or None in declared.shape or declared.dtype in NO_NUMBERS:
+    if declared is None or declared.shape is None or None in declared.shape or not is_numeric(declared.stored):
         return float("inf")
     return float(np.prod(np.array(declared.shape, dtype=object), initial=1)) * np.dtype(declared.stored).itemsize

@@ -15,8 +15,8 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from pytest_dscoreml.runtime import forms
 from pytest_dscoreml.runtime.execute import computation
+from pytest_dscoreml.runtime.loops import forms
 from pytest_dscoreml.runtime.plan import Argument, Call, Code, Instruction, Loop, Plan
 from pytest_dscoreml.runtime.registry import Kernel
 from pytest_dscoreml.runtime.row_products import TAKE, SplitWeight, hoisted_linear, row_products

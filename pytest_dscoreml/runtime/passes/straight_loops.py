@@ -1,4 +1,4 @@
-"""Marks the loops that are to be run as generated straight-line code: see ``pytest_dscoreml.runtime.straight``.
+"""Marks the loops that are to be run as generated straight-line code: see ``pytest_dscoreml.runtime.loops.straight``.
 
 The outermost loops are, and loops inside branches; what is nested in such a loop is called from it as it is.
 """

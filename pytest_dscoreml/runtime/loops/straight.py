@@ -3,7 +3,7 @@
 The first pass of a loop runs as everything else does. By then the shapes of all its values are known, and where the
 carried values keep theirs, the remaining passes run as a function that is generated for these shapes (the number of
 rows of a history or a sequence is left open) and kept for the next run. Operations the generator does not know are
-called as they are. What is generated computes what the kernels compute, operation by operation; see ``emit``.
+called as they are. What is generated computes what the kernels compute, operation by operation; see ``generator``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from types import CodeType, TracebackType
 from typing import Any, Callable, Optional
 
 from pytest_dscoreml.errors import ExecutionError, RuntimeModelError
-from pytest_dscoreml.runtime.emit import FILE, Generated, Shapes, generate, open_rows, signature
+from pytest_dscoreml.runtime.loops.generator import generate
+from pytest_dscoreml.runtime.loops.signatures import FILE, Generated, Shapes, open_rows, signature
 from pytest_dscoreml.runtime.plan import Instruction, Loop
 from pytest_dscoreml.runtime.running import Environment, failure, truth
 

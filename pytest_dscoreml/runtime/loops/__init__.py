@@ -1,0 +1,1 @@
+"""Loops as generated straight-line code: ``straight`` runs them, ``generator`` writes the code."""
