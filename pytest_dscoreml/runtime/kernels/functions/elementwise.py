@@ -99,6 +99,8 @@ def per_channel(values: Array, x: Array, axis: int) -> Array:
 
 def softmax(x: Array, axis: int) -> Array:
     """e^x normalised to sum 1 along ``axis``, shifted by the maximum so that it cannot overflow."""
+    if not x.size:
+        return np.array(x)
     powers = np.exp(x - x.max(axis=axis, keepdims=True))
     return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
 
@@ -109,7 +111,10 @@ def cumsum(x: Array, axis: int, *, exclusive: bool, reverse: bool) -> Array:
         x = np.flip(x, axis)
     total = np.cumsum(x, axis, dtype=x.dtype)
     if exclusive:
-        total = total - x
+        # Taking x off again would leave the rounding error of a sum that x dominates.
+        before = np.zeros_like(total)
+        np.moveaxis(before, axis, 0)[1:] = np.moveaxis(total, axis, 0)[:-1]
+        total = before
     return np.flip(total, axis) if reverse else total
 
 

@@ -54,6 +54,7 @@ def gather(x: Array, indices: Array, axis: int, *, wrap: bool, batch_dims: int =
 def gather_along_axis(x: Array, indices: Array, axis: int, *, wrap: bool) -> Array:
     """Element-wise choice along ``axis``; the result has the shape of ``indices``."""
     axis = _axis(axis, x.ndim)
+    _along(x, indices, axis)
     return np.take_along_axis(x, checked(indices, x.shape[axis], wrap=wrap), axis)
 
 
@@ -66,6 +67,8 @@ def gather_nd(x: Array, indices: Array, *, wrap: bool, batch_dims: int = 0) -> A
         grid = np.ix_(*(np.arange(size) for size in x.shape[:batch_dims]))
         trailing = (1,) * (indices.ndim - 1 - batch_dims)
         index = tuple(axis.reshape(axis.shape + trailing) for axis in grid) + index
+    if not indices.shape[-1]:
+        x, index = x[np.newaxis], (_everywhere(indices), *index)
     return np.array(x[index])
 
 
@@ -92,6 +95,7 @@ def scatter_along_axis(data: Array, indices: Array, updates: Array, axis: int, m
     axis = _axis(axis, data.ndim)
     if indices.shape != updates.shape:
         raise ValueError(f"updates have shape {updates.shape}, indices {indices.shape}")
+    _along(data, indices, axis)
     index: list[Array] = list(np.indices(indices.shape, sparse=True))
     index[axis] = checked(indices, data.shape[axis], wrap=wrap)
     _combine_at(data, tuple(index), updates, mode, unique=False)
@@ -104,8 +108,24 @@ def scatter_nd(data: Array, indices: Array, updates: Array, mode: str, *, wrap: 
     expected = indices.shape[:-1] + data.shape[indices.shape[-1] :]
     if updates.shape != expected:
         raise ValueError(f"updates have shape {updates.shape}, expected {expected}")
-    _combine_at(data, index, updates, mode, unique=False)
+    if index:
+        _combine_at(data, index, updates, mode, unique=False)
+    else:
+        _combine_at(data[np.newaxis], (_everywhere(indices),), updates, mode, unique=False)
     return data
+
+
+def _everywhere(indices: Array) -> Array:
+    """Index vectors without elements, which choose all that there is, as indices into a further first axis of size 1."""
+    return np.zeros(indices.shape[:-1], np.intp)
+
+
+def _along(x: Array, indices: Array, axis: int) -> None:
+    """Refuse indices whose sizes differ from x's but along ``axis``: NumPy would broadcast some of them."""
+    if indices.ndim != x.ndim or any(
+        have != want for number, (have, want) in enumerate(zip(indices.shape, x.shape)) if number != axis
+    ):
+        raise ValueError(f"indices of shape {indices.shape} along axis {axis} of shape {x.shape}")
 
 
 def _axis(axis: int, rank: int) -> int:
