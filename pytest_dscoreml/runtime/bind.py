@@ -11,11 +11,8 @@ from typing import Any, Callable, Optional, Union
 import numpy as np
 
 from pytest_dscoreml.runtime.problems import Place, Problems
-from pytest_dscoreml.runtime.program import MLPROGRAM, NEURALNETWORK, Constant, Operand, Program, Ref, Step
+from pytest_dscoreml.runtime.program import MLPROGRAM, NEURALNETWORK, OPSETS, Constant, Operand, Program, Ref, Step
 from pytest_dscoreml.runtime.registry import Kernel, Parameter, Registry, is_half, mil, nn, record_parameters
-
-_FIRST_MIL_OPSET_IOS = 15
-_FIRST_MIL_OPSET = 5
 
 
 @dataclass(frozen=True)
@@ -41,10 +38,7 @@ def registry_of(program_format: str) -> Registry:
 
 def ios_version(program: Program) -> int:
     """The iOS version of an ML Program's opset (``CoreML5`` is iOS 15); 0 for neural networks."""
-    if program.format != MLPROGRAM:
-        return 0
-    digits = program.opset[len("CoreML") :] if program.opset.startswith("CoreML") else ""
-    return int(digits) - _FIRST_MIL_OPSET + _FIRST_MIL_OPSET_IOS if digits.isdigit() else 0
+    return OPSETS[program.opset] if program.format == MLPROGRAM else 0
 
 
 def place_of(step: Step, program: Program) -> Place:
@@ -183,7 +177,7 @@ def _scalar(value: Any, kinds: str, name: str) -> Any:
 
 def _integer(value: Any) -> int:
     number = _scalar(value, "iubf", "an integer")
-    if number != number or number != int(number):
+    if isinstance(number, float) and not number.is_integer():
         raise ValueError(f"{number}, expected an integer")
     return int(number)
 

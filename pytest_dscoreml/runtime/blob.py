@@ -3,7 +3,7 @@
 The layout is that of coremltools' MILBlob: a header of 64 bytes (u32 count, u32 version), and for each weight, at a
 multiple of 64, metadata of 64 bytes (u32 sentinel 0xDEADBEEF, u32 data type, u64 bytes, u64 offset of the data, u64
 padding in bits), all little-endian. Integers of less than a byte follow each other bit by bit, the lowest bit first.
-Imports only NumPy, the errors and the names of types.
+Imports only NumPy, the errors, the names of types and how values get their shape.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pytest_dscoreml.errors import LoadError
 from pytest_dscoreml.runtime.program import SUB_BYTE
+from pytest_dscoreml.runtime.shaped import shaped
 
 _SENTINEL = 0xDEADBEEF
 _ALIGNMENT = 64
@@ -85,7 +86,7 @@ class WeightFile:
         little = np.dtype(dtype).newbyteorder("<")
         if start % little.itemsize:
             raise LoadError(f"{place}: data offset {start} is not a multiple of {little.itemsize}")
-        return self._bytes[start : start + size].view(np.ndarray).view(little).reshape(shape)
+        return shaped(self._bytes[start : start + size].view(np.ndarray).view(little), shape)
 
 
 def packed_bytes(count: int, dtype: str) -> int:
@@ -99,7 +100,7 @@ def unpack(packed: NDArray[np.uint8], dtype: str, shape: tuple[int, ...]) -> NDA
     if packed.size != packed_bytes(count, dtype):
         raise LoadError(f"holds {packed.size} bytes, {dtype}{shape} takes {packed_bytes(count, dtype)}")
     spread = np.unpackbits(packed, bitorder="little", count=count * bits).reshape(count, bits)
-    values = np.packbits(spread, axis=1, bitorder="little").reshape(shape)
+    values = shaped(np.packbits(spread, axis=1, bitorder="little"), shape)
     if not dtype.startswith("int"):
         return values
     # Two's complement: the highest bit counts negative.

@@ -26,7 +26,9 @@ from pytest_dscoreml.runtime.program import (
     Step,
     TensorType,
     Value,
+    is_numeric,
 )
+from pytest_dscoreml.runtime.running import LOOP_LIMIT
 
 
 def compile_program(program: Program, problems: Problems) -> Plan:
@@ -139,6 +141,9 @@ class _Compiler:
         produced = tuple(self._output(name, body_scope, place) for name in body.outputs)
         writes = tuple(self._define(value, scope, place) for value in step.outputs)
         most = int(limit.value) if isinstance(limit, Constant) else None
+        if most is not None and most > LOOP_LIMIT:
+            # A damaged file may name any number: then it must end by itself.
+            most = None
         return Loop(step, place, sources, carried, condition_code, condition_slot, body_code, produced, writes, most)
 
     def _branch(self, step: Step, place: Place, scope: _Scope) -> Optional[Branch]:
@@ -147,7 +152,8 @@ class _Compiler:
         unknown = set(step.parameters) - {"pred"}
         for name in unknown:
             self._problems.add(place.says(f"sets {name}, which the kernel does not take (it takes pred)"))
-        if len(step.blocks) != 2 or len(operands) != 1 or any(block.inputs for block in step.blocks):
+        conditions = [item for operand in operands for item in _items(operand)]
+        if len(step.blocks) != 2 or len(conditions) != 1 or any(block.inputs for block in step.blocks):
             self._problems.add(place.says("must have one condition and two blocks without inputs"))
             self._refused(step, place, scope)
             return None
@@ -161,7 +167,7 @@ class _Compiler:
             inner = _Scope(scope)
             codes.append(self._code(block, inner))
             results.append(tuple(self._output(name, inner, place) for name in block.outputs))
-        predicate = self._slot(_items(operands[0])[0], scope)
+        predicate = self._slot(conditions[0], scope)
         writes = tuple(self._define(value, scope, place) for value in step.outputs)
         return Branch(step, place, predicate, (codes[0], codes[1]), (results[0], results[1]), writes)
 
@@ -172,7 +178,7 @@ class _Compiler:
 
     def _check_defined(self, step: Step, place: Place, scope: _Scope) -> None:
         for reference in step.references():
-            if reference.name not in scope.slots and reference.name != UNREADABLE:
+            if reference.name not in scope.slots and reference is not UNREADABLE:
                 self._problems.add(place.says(f"reads {reference.name!r}, which is not defined before it"))
 
     def _output(self, name: str, scope: _Scope, place: Place) -> int:
@@ -215,11 +221,10 @@ class _Compiler:
             return None
         if value.type.dtype in NO_NUMBERS:
             return None
-        try:
-            return np.dtype(value.type.stored).name
-        except TypeError:
-            self._problems.add(place.says(f"defines {value.name!r} of type {value.type.dtype}, which is not supported"))
-            return None
+        if is_numeric(value.type.stored):
+            return value.type.stored
+        self._problems.add(place.says(f"defines {value.name!r} of type {value.type.dtype}, which is not supported"))
+        return None
 
 
 def _items(operand: Operand) -> tuple[Any, ...]:

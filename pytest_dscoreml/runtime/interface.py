@@ -25,6 +25,10 @@ Range = tuple[int, Optional[int]]
 # What a feature is.
 ARRAY, IMAGE, LABEL, DICTIONARY = "array", "image", "label", "dictionary"
 _RANK = 5
+# NumPy's own limit, in its versions before 2.
+MOST_AXES = 32
+# In elements: a damaged file may declare any size.
+LARGEST_DEFAULT = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,14 @@ class Feature:
         return len(shape) == len(self.shape) and all(
             lower <= size and (upper is None or size <= upper) for size, (lower, upper) in zip(shape, self.shape)
         )
+
+    def meets(self, sizes: Optional[tuple[Optional[int], ...]]) -> bool:
+        """Whether some admitted shape of an array has these sizes, ``None`` standing for unknown ones."""
+        if self.kind != ARRAY or sizes is None:
+            return True
+        if self.enumerated:
+            return any(_fit_together(tuple((size, size) for size in shape), sizes) for shape in self.enumerated)
+        return self.shape is None or _fit_together(self.shape, sizes)
 
     @property
     def flexible(self) -> bool:
@@ -196,6 +208,8 @@ class Interface:
                     continue
             except ValueError as error:
                 raise ExecutionError(f"{source}: output {feature.name!r}: {error}") from None
+            if not isinstance(value, np.ndarray):
+                raise ExecutionError(f"{source}: output {feature.name!r} is no tensor, declared is {feature.dtype}")
             value = feature.outer(value)
             if value.ndim == 0:
                 value = value.reshape(1)
@@ -212,7 +226,11 @@ class Interface:
         """The label in ``value``: the label itself, or the probabilities of all."""
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
             return self.labels[int(np.argmax(self._of_labels(value)))]
-        return value.reshape(-1)[0].item() if isinstance(value, np.ndarray) else value
+        if isinstance(value, np.ndarray) and value.size == 1:
+            value = value.item()
+        if not isinstance(value, (int, str)):
+            raise ValueError("it is no label")
+        return value
 
     def _probabilities(self, value: Any) -> dict[Any, float]:
         if isinstance(value, Mapping):
@@ -220,6 +238,8 @@ class Interface:
         return dict(zip(self.labels, self._of_labels(value).tolist()))
 
     def _of_labels(self, value: NDArray[Any]) -> NDArray[Any]:
+        if not isinstance(value, np.ndarray):
+            raise ValueError("it is no tensor of probabilities")
         if value.size != len(self.labels) or not self.labels:
             raise ValueError(f"there are {value.size} probabilities for {len(self.labels)} labels")
         return value.reshape(-1)
@@ -251,6 +271,13 @@ def map_to_rank5(interface: Interface, problems: Problems) -> Interface:
         for features in (interface.inputs, interface.outputs)
     )
     return replace(interface, inputs=inputs, outputs=outputs)
+
+
+def _fit_together(shape: tuple[Range, ...], sizes: tuple[Optional[int], ...]) -> bool:
+    return len(shape) == len(sizes) and all(
+        size is None or (lower <= size and (upper is None or size <= upper))
+        for size, (lower, upper) in zip(sizes, shape)
+    )
 
 
 def _named(features: tuple[Feature, ...], name: str, kind: str) -> Feature:
@@ -295,7 +322,14 @@ def _feature(message: Any, kind: str, problems: Problems, label: str) -> Feature
         enumerated = tuple(tuple(item.shape) for item in array.enumeratedShapes.shapes)
     if any(size < 0 for size in array.shape):
         problems.add(f"{place} declares a negative size: {tuple(array.shape)}")
+    ranks = {len(item) for item in (shape or (), array.shape, *enumerated)}
+    if max(ranks) > MOST_AXES:
+        problems.add(f"{place} is declared with {max(ranks)} axes, at most {MOST_AXES} are supported")
     which_default = array.WhichOneof("defaultOptionalValue")
+    if optional and int(np.prod(array.shape, dtype=object)) > LARGEST_DEFAULT:
+        problems.add(f"{place} has a default of shape {tuple(array.shape)}, more than {LARGEST_DEFAULT} values")
+    if which_default and dtype == "int32" and not _fits(getattr(array, which_default), dtype):
+        problems.add(f"{place} has the default {getattr(array, which_default)}, which is no {dtype}")
     return Feature(
         message.name,
         dtype,
@@ -305,6 +339,11 @@ def _feature(message: Any, kind: str, problems: Problems, label: str) -> Feature
         getattr(array, which_default) if which_default else None,
         tuple(array.shape) or None,
     )
+
+
+def _fits(value: float, dtype: str) -> bool:
+    limits = np.iinfo(dtype)
+    return limits.min <= value <= limits.max
 
 
 def _image_feature(message: Any, place: str, problems: Problems, *, optional: bool) -> Feature:
@@ -321,6 +360,8 @@ def _image_feature(message: Any, place: str, problems: Problems, *, optional: bo
     if flexibility == "imageSizeRange":
         ranges = (image.imageSizeRange.heightRange, image.imageSizeRange.widthRange)
         shape = tuple((item.lowerBound, None if item.upperBound < 0 else item.upperBound) for item in ranges)
+        if any(upper is not None and upper < lower for lower, upper in shape):
+            problems.add(f"{place} declares a range that nothing fits: {shape}")
     elif flexibility == "enumeratedSizes":
         enumerated = tuple((item.height, item.width) for item in image.enumeratedSizes.sizes)
     return Feature(message.name, "float32", shape, enumerated, kind=IMAGE, image=Image(color))
@@ -328,6 +369,16 @@ def _image_feature(message: Any, place: str, problems: Problems, *, optional: bo
 
 def _default(feature: Feature) -> NDArray[Any]:
     return np.full(feature.default_shape or (1,), feature.default or 0, feature.dtype)
+
+
+def _first_outside(feature: Feature, shape: tuple[int, ...]) -> str:
+    """The first size outside its range, in Apple's words; empty where no single size is at fault."""
+    if feature.enumerated or feature.shape is None or len(feature.shape) != len(shape):
+        return ""
+    for axis, (size, (lower, upper)) in enumerate(zip(shape, feature.shape)):
+        if size < lower or (upper is not None and size > upper):
+            return f". Size ({size}) of dimension ({axis}) is not in allowed range ({lower}..{'' if upper is None else upper})"
+    return ""
 
 
 def _admit(feature: Feature, given: Any) -> NDArray[Any]:
@@ -352,6 +403,7 @@ def _admit(feature: Feature, given: Any) -> NDArray[Any]:
     if not feature.admits(array.shape):
         raise InputError(
             f"input {feature.name!r}: shape {array.shape} is not admitted, declared is {feature.describe_shape()}"
+            + _first_outside(feature, array.shape)
         )
     if np.dtype(feature.dtype).kind == "i" and array.dtype != feature.dtype and array.size:
         limits = np.iinfo(feature.dtype)

@@ -17,6 +17,8 @@ from pytest_dscoreml.runtime.blob import WeightFile, unpack
 from pytest_dscoreml.runtime.problems import Place, Problems
 from pytest_dscoreml.runtime.program import (
     MLPROGRAM,
+    NO_NUMBERS,
+    OPSETS,
     SUB_BYTE,
     UNREADABLE,
     Block,
@@ -27,7 +29,9 @@ from pytest_dscoreml.runtime.program import (
     Step,
     TensorType,
     Value,
+    is_numeric,
 )
+from pytest_dscoreml.runtime.shaped import shaped
 
 _MODEL_WEIGHTS = "@model_path/weights/"
 _IMMEDIATE_FIELDS = {"floats": "f", "doubles": "f", "ints": "iu", "longInts": "iu", "bools": "b"}
@@ -44,7 +48,12 @@ def read_program(message: Any, *, weights_dir: Optional[Path], function: str, pr
     if opset not in main.block_specializations:
         problems.add(f"function {function!r} has no block for its opset {opset!r}")
         problems.raise_if_any()
+    if opset not in OPSETS:
+        problems.add(f"function {function!r} is of opset {opset!r}, which is not known (known are {', '.join(OPSETS)})")
+        problems.raise_if_any()
     reader = _Reader(opset, weights_dir, problems)
+    if main.block_specializations[opset].inputs:
+        problems.add(f"function {function!r} has a block with inputs of its own, which is not supported")
     block = reader.block(main.block_specializations[opset], function, reader.values(main.inputs, None))
     return Program(MLPROGRAM, opset, block, {name: name for name in block.outputs})
 
@@ -93,12 +102,15 @@ class _Reader:
     def _check_constant(self, message: Any, parameters: dict[str, Operand], place: Place) -> None:
         """A const's value must have the type of its output."""
         value = parameters.get("val")
-        if not isinstance(value, Constant) or not isinstance(value.value, np.ndarray) or len(message.outputs) != 1:
+        if not isinstance(value, Constant) or len(message.outputs) != 1:
             return
         declared = self._type(message.outputs[0].type, place)
         if declared is None:
             return
-        if declared.stored != value.value.dtype.name or not declared.admits(value.value.shape):
+        if not isinstance(value.value, np.ndarray):
+            if declared.dtype not in NO_NUMBERS:
+                self._problems.add(place.says(f"holds {value.value!r}, its output is declared {declared}"))
+        elif declared.stored != value.value.dtype.name or not declared.admits(value.value.shape):
             held = TensorType(value.value.dtype.name, value.value.shape)
             self._problems.add(place.says(f"holds {held}, its output is declared {declared}"))
 
@@ -144,7 +156,7 @@ class _Reader:
             return self._read_value(message, place)
         except LoadError as error:
             self._problems.add(place.says(f"has an unreadable {key}: {error}"))
-            return Ref(UNREADABLE)
+            return UNREADABLE
 
     def _read_value(self, message: Any, place: Place) -> Constant:
         if message.type.WhichOneof("type") == "listType":
@@ -166,16 +178,14 @@ class _Reader:
         if message.WhichOneof("value") != "immediateValue" or message.immediateValue.WhichOneof("value") != "list":
             raise LoadError("a list must be written in the program's text")
         items = [self._read_value(item, place).value for item in message.immediateValue.list.values]
-        if any(not isinstance(item, str) and (item.size != 1 or item.dtype.kind not in "iu") for item in items):
+        if not all(_is_label(item) for item in items):
             raise LoadError("a constant list must hold strings or integers")
         return Constant(tuple(item if isinstance(item, str) else int(item.reshape(())) for item in items))
 
     @staticmethod
     def _numeric(dtype: str) -> None:
-        try:
-            np.dtype(SUB_BYTE.get(dtype, dtype))
-        except TypeError:
-            raise LoadError(f"constants of type {dtype} are not supported") from None
+        if not is_numeric(SUB_BYTE.get(dtype, dtype)):
+            raise LoadError(f"constants of type {dtype} are not supported")
 
     def _file(self, name: str) -> WeightFile:
         if name not in self._files:
@@ -196,6 +206,11 @@ class _Reader:
         return self._weights_dir / name[len(_MODEL_WEIGHTS) :]
 
 
+def _is_label(value: Any) -> bool:
+    """Whether a constant is a string or an integer."""
+    return isinstance(value, str) or (isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "iu")
+
+
 def _immediate(tensor: Any, dtype: str, shape: tuple[int, ...]) -> Constant:
     """The value written in the program's text."""
     field = tensor.WhichOneof("value")
@@ -213,13 +228,13 @@ def _immediate(tensor: Any, dtype: str, shape: tuple[int, ...]) -> Constant:
             return Constant(unpack(np.frombuffer(data, np.uint8), dtype, shape))
         if len(data) != count * numpy_type.itemsize:
             raise LoadError(f"holds {len(data)} bytes, {dtype}{shape} takes {count * numpy_type.itemsize}")
-        return Constant(np.frombuffer(data, numpy_type.newbyteorder("<")).reshape(shape))
+        return Constant(shaped(np.frombuffer(data, numpy_type.newbyteorder("<")), shape))
     if field not in _IMMEDIATE_FIELDS or numpy_type.kind not in _IMMEDIATE_FIELDS[field]:
         raise LoadError(f"a {dtype} value is stored as {field}")
     stored = getattr(tensor, field).values
     if len(stored) != count:
         raise LoadError(f"holds {len(stored)} values, {dtype}{shape} takes {count}")
     try:
-        return Constant(np.array(stored, dtype=numpy_type).reshape(shape))
+        return Constant(shaped(np.array(stored, dtype=numpy_type), shape))
     except OverflowError:
         raise LoadError(f"holds values outside the range of {dtype}") from None

@@ -23,13 +23,15 @@ from pytest_dscoreml.runtime.passes import PASSES, PLAN_PASSES, PROGRAM_PASSES
 from pytest_dscoreml.runtime.plan import Plan
 from pytest_dscoreml.runtime.precision import in_double
 from pytest_dscoreml.runtime.problems import Problems
-from pytest_dscoreml.runtime.program import MLPROGRAM, Program, Value
+from pytest_dscoreml.runtime.program import MLPROGRAM, Program, Value, is_numeric
 from pytest_dscoreml.runtime.source import Source, open_source
 from pytest_dscoreml.runtime.states import ModelState
 from pytest_dscoreml.runtime.trace import Trace
 from pytest_dscoreml.runtime.values import State
 
 DEFAULT_FUNCTION = "main"
+# Of iOS 26: a newer one may mean something else by the same fields.
+NEWEST_SPECIFICATION = 10
 # In elements: a damaged file may declare any size.
 LARGEST_STATE = 1 << 30
 
@@ -128,6 +130,12 @@ class ReferenceModel:
             for value in self._program.main.inputs
             if value.type is not None and not _is_state(value)
         }
+        for value in self._program.main.inputs:
+            if not _is_state(value) and value.type is not None and not value.type.admits(prepared[value.name].shape):
+                raise InputError(
+                    f"{self._label}: input {value.name!r} has shape {prepared[value.name].shape}, the program takes "
+                    f"{value.type}"
+                )
         arguments.update(self._held(state))
         if intermediates is None:
             return self._deliver(self._executable.run(arguments))
@@ -165,7 +173,10 @@ class ReferenceModel:
                 raise ExecutionError(
                     f"{self._label}: output {name!r} has shape {value.shape}, the program declares {declared}"
                 )
-        return self._interface.deliver(values, self._label, keep_double=self._double)
+        try:
+            return self._interface.deliver(values, self._label, keep_double=self._double)
+        except MemoryError as error:
+            raise ExecutionError(f"{self._label}: the outputs do not fit into memory ({error})") from None
 
     def _tracer(self) -> tuple[Plan, Executable]:
         if self._tracing is None:
@@ -194,6 +205,11 @@ def _read(opened: Source, problems: Problems, function_name: Optional[str]) -> t
             else f"models of type {kind} are not supported (expected mlProgram or {', '.join(NETWORKS)})"
         )
         problems.raise_if_any()
+    if not 1 <= message.specificationVersion <= NEWEST_SPECIFICATION:
+        problems.add(
+            f"the file is of specification version {message.specificationVersion}, which is not known (known are 1 to "
+            f"{NEWEST_SPECIFICATION})"
+        )
     function = function_name or message.description.defaultFunctionName or DEFAULT_FUNCTION
     if function_name is not None and kind != "mlProgram":
         problems.add(f"a {kind} has no functions, {function_name!r} is asked for")
@@ -230,7 +246,7 @@ def _check_agreement(interface: Interface, program: Program, problems: Problems)
         element = value.type.element if value.type is not None else None
         if not _is_state(value):
             continue
-        if element is None or element.shape is None or None in element.shape:
+        if element is None or element.shape is None or None in element.shape or not is_numeric(element.stored):
             problems.add(f"the state {value.name!r} is declared {value.type}, expected a tensor of known shape")
         elif int(np.prod(np.array(element.shape, dtype=object))) > LARGEST_STATE:
             problems.add(
@@ -242,10 +258,14 @@ def _check_agreement(interface: Interface, program: Program, problems: Problems)
         problems.add(f"the model's description declares the input {name!r}, which the program does not take")
     for name in taken.keys() & described.keys():
         declared = taken[name].type
-        if declared is None or declared.dtype == "string":
-            problems.add(f"input {name!r}: the program takes no numbers there, which is not supported")
+        if declared is None or not is_numeric(declared.dtype):
+            problems.add(f"input {name!r}: the program takes {declared or 'a tuple'} there, which is not supported")
         elif np.dtype(described[name].dtype).kind != np.dtype(declared.dtype).kind:
             problems.add(f"input {name!r} is described as {described[name].dtype}, the program takes {declared}")
+        elif not described[name].meets(declared.shape):
+            problems.add(
+                f"input {name!r} is described as {described[name].describe_shape()}, the program takes {declared}"
+            )
     for feature in interface.outputs:
         if feature.name not in program.outputs:
             problems.add(f"the model's output {feature.name!r} is not an output of the program")

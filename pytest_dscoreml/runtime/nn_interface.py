@@ -20,6 +20,9 @@ _RANK5_MAPPING = 0
 
 def network_interface(network: Any, interface: Interface, problems: Problems) -> Interface:
     """``interface`` with what the network's own fields say of it; what is wrong goes to ``problems``."""
+    for name in ("arrayInputShapeMapping", "imageInputShapeMapping"):
+        if getattr(network, name) not in network.DESCRIPTOR.fields_by_name[name].enum_type.values_by_number:
+            problems.add(f"the network has an unknown {name} (number {getattr(network, name)})")
     # In front of [channel, height, width]: the batch, and with the old mapping the sequence.
     leading = 2 if network.imageInputShapeMapping == _RANK5_MAPPING else 1
     inputs = tuple(replace(feature, leading=leading) for feature in interface.inputs)

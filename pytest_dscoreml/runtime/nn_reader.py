@@ -35,6 +35,7 @@ from pytest_dscoreml.runtime.program import (
 # Everything inside a neural network is a float.
 _FLOAT = TensorType("float32")
 _JUMPS = {"loopBreak": " broken", "loopContinue": " skipped"}
+_MOST_SKIPPING = 50
 _RESULTS = {
     "NonMaximumSuppression": 4,
     "biDirectionalLSTM": 5,
@@ -75,16 +76,23 @@ class _Reader:
         self.opset = opset
         self.names: Names = {}
         self._problems = problems
-        self._taken: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+        self._taken: set[str] = set()
+        # How deep the branches are nested that hold what follows a jump.
+        self._skipping = 0
         # The flags that a jump in the innermost loop sets, by the kind of jump.
         self._flags: dict[str, str] = {}
 
     def define(self, name: str, names: Names) -> Value:
         """A new definition of ``name``: from here on ``names`` leads there."""
-        count = self._taken.get(name, 0) + 1
-        self._taken[name] = count
-        names[name] = name if count == 1 else f"{name}@{count}"
-        return Value(names[name], _FLOAT)
+        count = self._counts.get(name, 0) + 1
+        # A file may itself use a name of this form.
+        while (unique := name if count == 1 else f"{name}@{count}") in self._taken:
+            count += 1
+        self._counts[name] = count
+        self._taken.add(unique)
+        names[name] = unique
+        return Value(unique, _FLOAT)
 
     def layers(self, layers: Any, location: str, names: Names) -> tuple[Step, ...]:
         steps: list[Step] = []
@@ -118,6 +126,11 @@ class _Reader:
         flags = [self._flags[kind] for kind in jumps if kind in self._flags]
         if not flags:
             return self.layers(rest, location, names)
+        if self._skipping == _MOST_SKIPPING:
+            place = Place("layer", "branch", name, location, self.opset)
+            self._problems.add(place.says(f"follows {_MOST_SKIPPING} others that may jump, which is not supported"))
+            return ()
+        self._skipping += 1
         steps: list[Step] = []
         jumped = flags[0]
         for flag in flags[1:]:
@@ -126,6 +139,7 @@ class _Reader:
             jumped = f"{name} jumped"
         first, second = dict(names), dict(names)
         others = self.layers(rest, location, second)
+        self._skipping -= 1
         merged = [item for item in second if second[item] != names.get(item)]
         # Only what is skipped as well can read what is new here, so that after a jump any value will do.
         unread = [self._flag(item, 0.0, name, location, first) for item in merged if item not in names]
@@ -167,7 +181,7 @@ class _Reader:
                 parameters[field.name] = Constant(_value(field, value, message, op, field.name))
             except LoadError as error:
                 self._problems.add(place.says(f"has an unreadable {field.name}: {error}"))
-                parameters[field.name] = Ref(UNREADABLE)
+                parameters[field.name] = UNREADABLE
         for name in layer.output:
             if name in names and kind != "copy":
                 self._problems.add(place.says(f"defines {name!r}, which is defined already: only copy may do so"))
@@ -291,6 +305,8 @@ def _value(field: Any, value: Any, layer: Any, op: str, path: str) -> Any:
     if field.message_type is None:
         if isinstance(value, str):
             return value
+        if field.enum_type is not None and value not in field.enum_type.values_by_number:
+            raise LoadError(f"{value} is none of {', '.join(item.name for item in field.enum_type.values)}")
         # Repeated fields become vectors, also of one element.
         single = isinstance(value, (bool, int, float))
         return np.asarray(value if single else list(value))

@@ -1,7 +1,7 @@
 """Decodes a neural network layer's ``WeightParams`` into arrays of the shape that the layer's fields imply.
 
 Weights are stored as float32, float16, or integers of 1 to 8 bits with a scale and bias, or with a look-up table.
-Imports only NumPy and the errors.
+Imports only NumPy, the errors and how values get their shape.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pytest_dscoreml.errors import LoadError
 from pytest_dscoreml.runtime import large_floats
+from pytest_dscoreml.runtime.shaped import shaped
 
 _FLOAT_VALUE_TAG = b"\x0a"
 _VARINT_BITS = 7
@@ -125,7 +126,7 @@ def read_weights(message: Any, layer: Any, kind: str, field: str) -> NDArray[Any
     if shape is None:
         return values
     _check_count(values.size, shape)
-    return values.reshape(shape)
+    return shaped(values, shape)
 
 
 def _check_count(count: int, shape: tuple[int, ...]) -> None:
@@ -176,7 +177,7 @@ def _quantized(message: Any, stored: list[str], shape: tuple[int, ...], *, axis:
             raise LoadError(f"holds int8 values and declares {bits} bits")
         numbers = np.frombuffer(message.int8RawValue, np.int8)
         _check_count(numbers.size, shape)
-        numbers = numbers.reshape(shape)
+        numbers = shaped(numbers, shape)
     else:
         raise LoadError(f"is stored as {', '.join(stored)}: expected quantization and one of rawValue, int8RawValue")
     which = quantization.WhichOneof("QuantizationType")
@@ -202,9 +203,9 @@ def _unpacked(data: bytes, bits: int, shape: tuple[int, ...]) -> NDArray[Any]:
         raise LoadError(f"holds {len(data)} bytes, {count} values of {bits} bits take {needed}")
     packed = np.frombuffer(data, np.uint8)
     if bits == _MOST_BITS:
-        return packed.reshape(shape)
+        return shaped(packed, shape)
     spread = np.unpackbits(packed, count=count * bits).reshape(count, bits)
-    return np.asarray(np.packbits(spread, axis=1) >> (8 - bits), np.uint8).reshape(shape)
+    return shaped(np.asarray(np.packbits(spread, axis=1) >> (8 - bits), np.uint8), shape)
 
 
 def _per_channel(name: str, values: Any, shape: tuple[int, ...], axis: int) -> NDArray[Any]:

@@ -24,7 +24,7 @@ def _block(block: Block, outer: dict[str, str]) -> Block:
     for step in block.steps:
         value = step.parameters.get("val")
         if step.op == "const" and isinstance(value, Constant) and isinstance(value.value, str):
-            strings[step.outputs[0].name] = value.value
+            strings.update({output.name: value.value for output in step.outputs})
         parameters = {name: _operand(operand) for name, operand in step.parameters.items()}
         for name in _TYPE_PARAMETERS & parameters.keys():
             if _string(step.parameters[name], strings) in _FLOATS:

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from pytest_dscoreml.errors import LoadError
 
 _SHOWN = 40
+_LONGEST = 2000
+
+
+def shortened(message: str) -> str:
+    """``message`` with its middle left out where it is very long: a damaged file may use any name and any shape."""
+    half = _LONGEST // 2
+    return message if len(message) <= _LONGEST else f"{message[:half]} ... {message[-half:]}"
 
 
 @dataclass(frozen=True)
@@ -30,10 +37,13 @@ class Problems:
     def __init__(self, source: str) -> None:
         self.source = source
         self.messages: list[str] = []
+        self._known: set[str] = set()
 
     def add(self, message: str) -> None:
         """Note a problem; the same words are noted once."""
-        if message not in self.messages:
+        message = shortened(message)
+        if message not in self._known:
+            self._known.add(message)
             self.messages.append(message)
 
     def raise_if_any(self) -> None:

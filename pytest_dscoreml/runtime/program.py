@@ -25,10 +25,11 @@ import numpy as np
 MLPROGRAM = "mlprogram"
 NEURALNETWORK = "neuralnetwork"
 
+# The iOS version of each opset of ML Programs.
+OPSETS = {"CoreML5": 15, "CoreML6": 16, "CoreML7": 17, "CoreML8": 18, "CoreML9": 26}
+
 LOOPS = frozenset({"while_loop", "loop"})
 BRANCHES = frozenset({"cond", "branch"})
-# What a reader puts where a value could not be read; it has told why. No name in a file contains a space.
-UNREADABLE = "unreadable value"
 CONSTANTS = frozenset({"const", "loadConstantND"})
 # The types of values that are no tensors of numbers.
 NO_NUMBERS = frozenset({"string", "list", "state", "dictionary"})
@@ -41,6 +42,14 @@ SUB_BYTE = {
     "uint4": "uint8",
     "uint6": "uint8",
 }
+
+
+def is_numeric(dtype: str) -> bool:
+    """Whether ``dtype`` is the NumPy name of a type of numbers, as far as Core ML has them."""
+    try:
+        return np.dtype(dtype).kind in "fiub"
+    except TypeError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,10 @@ class Ref:
     """A use of a name."""
 
     name: str
+
+
+# What a reader puts where a value could not be read; it has told why. Known by its identity: a file may use any name.
+UNREADABLE = Ref("unreadable value")
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,6 +45,14 @@ def parse_model(data: bytes, source: str) -> Any:
         model.ParseFromString(data)
     except (DecodeError, RuntimeError) as error:
         raise LoadError(f"{source}: not a Core ML model, or truncated ({error})") from None
+    size = model.ByteSize()
+    model.DiscardUnknownFields()
+    unknown = size - model.ByteSize()
+    if unknown:
+        raise LoadError(
+            f"{source}: some {unknown} bytes are fields that this coremltools does not know: the file is damaged, or of a "
+            "newer Core ML"
+        )
     return model
 
 

@@ -1,6 +1,6 @@
 """What every way of running a plan shares: the truth of a condition, the limit of a loop, the words for a failure.
 
-Imports only NumPy and the plan.
+Imports only NumPy, the plan and the words for problems.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any, Optional
 import numpy as np
 
 from pytest_dscoreml.runtime.plan import Call, Instruction
+from pytest_dscoreml.runtime.problems import shortened
 
 # A loop that runs this often is taken for one that never ends: half an hour of speech is 90,000 frames.
 LOOP_LIMIT = 100_000
@@ -40,4 +41,4 @@ def failure(instruction: Optional[Instruction], environment: Environment, error:
             for name, value in instruction.fixed.items()
         ]
     reason = str(error) or type(error).__name__
-    return instruction.place.says(f"failed: {reason}" + (f" (with {', '.join(shown)})" if shown else ""))
+    return shortened(instruction.place.says(f"failed: {reason}" + (f" (with {', '.join(shown)})" if shown else "")))

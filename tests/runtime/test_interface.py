@@ -61,7 +61,8 @@ def test_values_are_cast(model: ReferenceModel, x: Any, length: Any) -> None:
         ({"x": [[1, 2]], "length": 1, "z": 0}, "model: there is no input 'z' (the model takes x, length)"),
         (
             {"x": np.zeros((21, 2)), "length": 1},
-            "model: input 'x': shape (21, 2) is not admitted, declared is (1..20, 2)",
+            "model: input 'x': shape (21, 2) is not admitted, declared is (1..20, 2). "
+            "Size (21) of dimension (0) is not in allowed range (1..20)",
         ),
         ({"x": [1, 2], "length": 1}, "model: input 'x': shape (2,) is not admitted, declared is (1..20, 2)"),
         ({"x": 1, "length": 1}, "model: input 'x': shape (1,) is not admitted, declared is (1..20, 2)"),

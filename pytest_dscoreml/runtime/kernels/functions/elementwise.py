@@ -13,6 +13,8 @@ import numpy as np
 from pytest_dscoreml.runtime.registry import Array
 
 _ERF = np.frompyfunc(math.erf, 1, 1)
+_INTEGERS = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+_NUMBERS = _INTEGERS | {"bool", "float16", "float32", "float64"}
 
 
 def described(kernel: Callable[..., Array], function: Callable[..., Any]) -> Callable[..., Array]:
@@ -120,7 +122,10 @@ def cumsum(x: Array, axis: int, *, exclusive: bool, reverse: bool) -> Array:
 
 def numpy_name(dtype: str) -> str:
     """The NumPy name of an ML Program's type name (``fp16``)."""
-    return {"fp16": "float16", "fp32": "float32", "fp64": "float64"}.get(dtype, dtype)
+    name = {"fp16": "float16", "fp32": "float32", "fp64": "float64"}.get(dtype, dtype)
+    if name not in _NUMBERS:
+        raise ValueError(f"{dtype!r} is not the name of a type of numbers")
+    return name
 
 
 def cast(x: Array, dtype: str) -> Array:
