@@ -57,7 +57,7 @@ def _take(
         rivals = [other for other in taken if not per_class or kind[other] == kind[candidate]]
         if not rivals or float(_overlap(boxes[candidate], boxes[rivals]).max()) <= iou_threshold:
             taken.append(int(candidate))
-    return taken or [int(order[0])][:most]
+    return taken or [int(first) for first in order[: min(most, 1)]]
 
 
 def _overlap(box: Array, others: Array) -> Any:

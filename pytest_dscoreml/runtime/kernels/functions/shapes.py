@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Optional
 
@@ -43,14 +44,24 @@ def reshape(x: Array, shape: Sequence[int]) -> Array:
     """x with ``shape``; 0 keeps the size of the same axis when the rank stays, -1 is what is left."""
     if 0 in shape and len(shape) == x.ndim:
         shape = [have if want == 0 else want for want, have in zip(shape, x.shape)]
-    return x.reshape(tuple(shape))
+    return _with_sizes(x, shape)
 
 
 def reshape_from_right(x: Array, shape: Sequence[int]) -> Array:
     """As ``reshape``, but each 0 takes the size of x's axis counted from the right, or 1 where there is none."""
     sizes = (1,) * len(shape) + x.shape
     aligned = sizes[len(sizes) - len(shape) :]
-    return x.reshape(tuple(have if want == 0 else want for want, have in zip(shape, aligned)))
+    return _with_sizes(x, [have if want == 0 else want for want, have in zip(shape, aligned)])
+
+
+def _with_sizes(x: Array, shape: Sequence[int]) -> Array:
+    """x with ``shape``. Beside an axis kept without elements, -1 is what is left of the other axes."""
+    if x.size == 0 and list(shape).count(-1) == 1 and list(shape).count(0) == x.shape.count(0):
+        have = math.prod(size for size in x.shape if size)
+        left, rest = divmod(have, math.prod(size for size in shape if size > 0))
+        if rest == 0:
+            shape = [left if size == -1 else size for size in shape]
+    return x.reshape(tuple(shape))
 
 
 def expand_dims(x: Array, axes: Sequence[int]) -> Array:
@@ -133,7 +144,7 @@ def split(x: Array, axis: int, *, number: Optional[int], sizes: Optional[Ints]) 
     axis = axis % x.ndim
     width = x.shape[axis] // number
     before = (slice(None),) * axis
-    return [x[(*before, slice(start, start + width))] for start in range(0, width * number, width)]
+    return [x[(*before, slice(start, start + width))] for start in (width * part for part in range(number))]
 
 
 def tile(x: Array, reps: Ints) -> Array:
