@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib
 import os
 import resource
 import subprocess
@@ -25,6 +24,7 @@ from typing import Any, Callable
 
 import numpy as np
 from runtime_models import SEED, conversion_path, graph_path
+from threadpoolctl import threadpool_info
 
 from pytest_dscoreml.conversion.cache import Cache
 from pytest_dscoreml.conversion.variants import ConversionSpec, Precision, Target, Variant
@@ -224,14 +224,8 @@ def _peak(path: Path, n_hidden: int) -> float:
 
 
 def _blas() -> str:
-    threads = os.environ.get(_THREADS)
-    told = f"threads of both: {threads or 'what their libraries take'}"
-    try:
-        controller = importlib.import_module("threadpoolctl")
-    except ImportError:
-        return f"{told} (install threadpoolctl to see NumPy's BLAS)"
-    found = [one for one in controller.threadpool_info() if one.get("user_api") == "blas"]
-    return f"{told}; " + ", ".join(
+    found = [one for one in threadpool_info() if one.get("user_api") == "blas"]
+    return f"threads of both: {os.environ.get(_THREADS) or 'what their libraries take'}; " + ", ".join(
         f"{one['internal_api']} {one['version']} ({one.get('architecture')}), {one['num_threads']} threads"
         for one in found
     )

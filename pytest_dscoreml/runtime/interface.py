@@ -405,7 +405,9 @@ def _admit(feature: Feature, given: Any) -> NDArray[Any]:
             f"input {feature.name!r}: shape {array.shape} is not admitted, declared is {feature.describe_shape()}"
             + _first_outside(feature, array.shape)
         )
-    if np.dtype(feature.dtype).kind == "i" and array.dtype != feature.dtype and array.size:
+    if array.dtype == feature.dtype:
+        return array
+    if np.dtype(feature.dtype).kind == "i" and array.size:
         limits = np.iinfo(feature.dtype)
         lowest, highest = array.min(), array.max()
         # The negated form is true for NaN as well.
@@ -414,4 +416,4 @@ def _admit(feature: Feature, given: Any) -> NDArray[Any]:
                 f"input {feature.name!r}: values from {lowest} to {highest} do not fit the declared {feature.dtype}"
             )
     with np.errstate(over="ignore"):
-        return array.astype(feature.dtype, copy=False)
+        return array.astype(feature.dtype)

@@ -18,6 +18,7 @@ from pytest_dscoreml.runtime.loops.lowering import Lowering
 from pytest_dscoreml.runtime.loops.signatures import FILE, Generated, Shapes, is_number
 from pytest_dscoreml.runtime.loops.writer import Lowered
 from pytest_dscoreml.runtime.plan import Call, Instruction, Loop
+from pytest_dscoreml.runtime.threads import SMALL_PRODUCT
 
 
 def generate(loop: Loop, limit: int, entry: Shapes, inner: Shapes, runners: Mapping[int, Any]) -> Optional[Generated]:
@@ -146,4 +147,9 @@ class _Generator(Lowering):
         names = {**self._globals}
         exec(compile(text, FILE, "exec"), names)
         owners = {number: owner for number, (_, owner) in enumerate(lines, start=1) if owner is not None}
-        return Generated(names["loop"], owners, self._names, self._counters, text)
+        return Generated(names["loop"], owners, self._names, self._counters, text, self._has_small_products())
+
+    def _has_small_products(self) -> bool:
+        # What is called as it is may multiply by anything.
+        called = any(known is None and not self._is_test(one) for one, known in zip(self._code, self._lowered))
+        return not called and 0 < max(self._products, default=0) <= SMALL_PRODUCT

@@ -123,6 +123,8 @@ class Lowering(Writer):
         if not WIDE[result[0]] == WIDE[other[0]] == held[3]:
             return None
 
+        self._products.append(other[1][-1] * result[1][-1])
+
         def write() -> None:
             at = self._index(indices, 0)
             source = self._name(rows)
@@ -156,6 +158,8 @@ class Lowering(Writer):
             return None
         if result[0] != x[0] or (product.bias is not None and product.bias.dtype != dtype):
             return None
+
+        self._products.append(product.weight.size)
 
         def write() -> None:
             row = self._operand(product.x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,21 +25,31 @@ def signature(value: Any, *, open_rows: bool) -> Signature:
     """What the generator may know of a value."""
     if isinstance(value, np.ndarray):
         shape = (-1, *value.shape[1:]) if open_rows and value.ndim else value.shape
-        return ("array", value.dtype.name, shape)
+        return ("array", _name(value.dtype), shape)
     if isinstance(value, RowProducts):
-        return ("rows", value.x.dtype.name, value.x.shape[1:], value.split.dtype)
+        return ("rows", _name(value.x.dtype), value.x.shape[1:], value.split.dtype)
     return ("other", type(value).__name__, ())
+
+
+@functools.cache
+def _name(dtype: Any) -> str:
+    """The type's name, which NumPy puts together anew each time."""
+    return str(dtype.name)
 
 
 @dataclass(frozen=True)
 class Generated:
-    """``function(environment, passes made)``; ``lines`` says which operation a line of it belongs to."""
+    """``function(environment, passes made)``; ``lines`` says which operation a line of it belongs to.
+
+    ``small_products`` says that it multiplies, and never by weights that are worth a second thread.
+    """
 
     function: Callable[[Environment, int], None]
     lines: Mapping[int, Instruction]
     names: Mapping[int, str]
     counters: Mapping[int, int]
     source: str
+    small_products: bool
 
     def admits(self, environment: Environment, limit: int) -> bool:
         """Whether the counters hold whole numbers that their types can count with until the loop must end."""

@@ -17,6 +17,7 @@ from pytest_dscoreml.runtime.loops.generator import generate
 from pytest_dscoreml.runtime.loops.signatures import FILE, Generated, Shapes, open_rows, signature
 from pytest_dscoreml.runtime.plan import Instruction, Loop
 from pytest_dscoreml.runtime.running import Environment, failure, truth
+from pytest_dscoreml.runtime.threads import one_thread
 
 #: Kept functions of one loop; a model that is run at more combinations of shapes than this generates them anew.
 _MOST_KEPT = 16
@@ -93,7 +94,8 @@ class StraightLoop:
 
     def _call(self, generated: Generated, environment: Environment, passes: int) -> None:
         try:
-            generated.function(environment, passes)
+            with one_thread.when(generated.small_products):
+                generated.function(environment, passes)
         except RuntimeModelError:
             raise
         except Exception as error:

@@ -60,6 +60,8 @@ class Writer:
         self._wide: dict[int, str] = {}
         self._merged: dict[int, tuple[str, int, int]] = {}
         self._pinned: set[int] = set()
+        #: How many weights each product has.
+        self._products: list[int] = []
         self._source = Source()
         self._globals: dict[str, Any] = {"truth": truth, "array": np.array, "empty": np.empty, "copyto": np.copyto}
         self._globals.update({"dot": np.dot, "full": np.full, "float32": np.float32})
