@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_dscoreml.runtime import kernels
 from pytest_dscoreml.runtime.bind import widen
+from pytest_dscoreml.runtime.kernels.functions.few_rows import MOST_OUTPUTS, few_rows
 from pytest_dscoreml.runtime.registry import mil, nn
 
 assert kernels.mil_linear
@@ -179,3 +180,15 @@ def test_products_of_eight_bits(shape: Any, outputs: int, seed: int) -> None:
     np.testing.assert_allclose(
         obtained, wanted[..., None, None] if len(shape) > 3 else wanted, rtol=1e-5, atol=1e-5 * max(step * 127, 1)
     )
+
+
+@pytest.mark.parametrize("rows", [1, 8, 16, 23, 24, 63])
+@pytest.mark.parametrize("outputs", [2 * MOST_OUTPUTS, 2 * MOST_OUTPUTS + 4])
+@pytest.mark.parametrize("apart", [False, True])
+def test_few_rows_and_many_weights(rows: int, outputs: int, apart: bool) -> None:
+    """Taken in blocks, of all sizes, from weights that stand beside others too; whole numbers, so that sums are exact."""
+    held = whole(rows, (outputs, 600), "float32")
+    weight = held[:, 100:400] if apart else held[:, :300].copy()
+    x = whole(rows + 1, (rows, 300), "float32")
+    assert few_rows(x, weight)
+    same(run("linear", x=x, weight=weight), x.astype(np.float64) @ weight.T.astype(np.float64))

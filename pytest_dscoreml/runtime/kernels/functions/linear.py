@@ -1,4 +1,4 @@
-"""Matrix products and reductions. Imports only NumPy."""
+"""Matrix products and reductions. Imports only NumPy and its neighbour for few rows."""
 
 # mypy: disable-error-code="no-any-return"
 # NumPy types what its ufuncs return as Any.
@@ -9,13 +9,8 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
+from pytest_dscoreml.runtime.kernels.functions.few_rows import few_rows, times_many
 from pytest_dscoreml.runtime.registry import Array, Arrays
-
-#: A product of few rows with many weights takes the time of reading the weights, which BLAS does faster when they stand
-#: on the left: measured at 16 rows and 2048 x 2048 weights, 3.5 ms against 6.1; from some 100 rows on there is no difference.
-FEW_ROWS, MANY_WEIGHTS = 64, 1 << 20
-#: And faster in blocks of so many outputs: 8192 x 2048 weights and 16 rows, 7.7 ms against 9.4.
-MOST_OUTPUTS = 2048
 
 
 def linear(x: Array, weight: Array, bias: Optional[Array]) -> Array:
@@ -26,11 +21,8 @@ def linear(x: Array, weight: Array, bias: Optional[Array]) -> Array:
 
 def times_transposed(x: Array, weight: Array) -> Array:
     """x [rows, inputs] times weight [outputs, inputs], transposed."""
-    if len(x) <= FEW_ROWS and weight.size >= MANY_WEIGHTS:
-        product = np.empty((len(weight), len(x)), np.result_type(x, weight))
-        for start in range(0, len(weight), MOST_OUTPUTS):
-            np.matmul(weight[start : start + MOST_OUTPUTS], x.T, product[start : start + MOST_OUTPUTS])
-        return np.ascontiguousarray(product.T)
+    if few_rows(x, weight):
+        return times_many(x, weight)
     return np.matmul(x, weight.T)
 
 
