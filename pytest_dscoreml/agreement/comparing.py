@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from pytest_dscoreml.agreement import metrics
 from pytest_dscoreml.agreement.measurements import Measurements, Transcript
 from pytest_dscoreml.agreement.metrics import Context
 from pytest_dscoreml.agreement.tolerances import Tolerances
 from pytest_dscoreml.agreement.transcripts import assert_transcripts_agree
-from pytest_dscoreml.engines.protocol import Floats, Outputs
+from pytest_dscoreml.engines.protocol import Outputs
 from pytest_dscoreml.model.alphabet import Alphabet
 
 
@@ -41,7 +39,7 @@ class Comparison:
 
     def probabilities(self, *, expected: Outputs, obtained: Outputs, case: object = "") -> None:
         """Require agreement of the softmax's output."""
-        self.measured.saw_logits(_largest(expected.logits, obtained.logits))
+        self.measured.saw_logits(metrics.largest_difference(expected=expected.logits, obtained=obtained.logits))
         metrics.assert_probabilities_agree(
             expected=expected.logits,
             obtained=obtained.logits,
@@ -71,7 +69,8 @@ class Comparison:
     def states(self, *, expected: Outputs, obtained: Outputs, case: object = "") -> None:
         """Require agreement of c and h after the sequence."""
         wanted, given = expected.state, obtained.state
-        self.measured.saw_states(max(_largest(wanted.c, given.c), _largest(wanted.h, given.h)))
+        pairs = ((wanted.c, given.c), (wanted.h, given.h))
+        self.measured.saw_states(max(metrics.largest_difference(expected=one, obtained=two) for one, two in pairs))
         steps = len(expected.logits)
         metrics.assert_states_agree(
             expected=wanted,
@@ -106,13 +105,3 @@ class Comparison:
         assert_transcripts_agree(
             expected=expected, obtained=obtained, context=Context(f"{self.label}, {audio}, decoder {decoder}")
         )
-
-
-def _largest(expected: Floats, obtained: Floats) -> float:
-    """Largest absolute difference; infinite where the shapes differ or a value is not finite."""
-    if expected.shape != obtained.shape:
-        return float("inf")
-    if not expected.size:
-        return 0.0
-    error = float(np.max(np.abs(expected.astype(np.float64) - obtained.astype(np.float64))))
-    return error if np.isfinite(error) else float("inf")

@@ -51,14 +51,27 @@ class Difference:
 
 
 def difference(*, expected: NDArray[Any], obtained: NDArray[Any], tolerance: Tolerance, steps: int = 0) -> Difference:
-    """Compare two arrays of the same shape after so many steps; what is not finite differs infinitely from what is."""
+    """Compare two arrays of the same shape after so many steps."""
+    finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
+    limit = tolerance.limit(float(finite.max()) if finite.size else 0.0, steps)
+    return Difference(_errors(expected=expected, obtained=obtained), limit)
+
+
+def largest_difference(*, expected: NDArray[Any], obtained: NDArray[Any]) -> float:
+    """The largest absolute difference; infinite where the shapes differ."""
+    if expected.shape != obtained.shape:
+        return float("inf")
+    return Difference(_errors(expected=expected, obtained=obtained), limit=0.0).largest
+
+
+def _errors(*, expected: NDArray[Any], obtained: NDArray[Any]) -> NDArray[np.float64]:
+    """Absolute differences; what is not finite differs infinitely from what is."""
     wide_expected, wide_obtained = expected.astype(np.float64), obtained.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        errors = np.abs(wide_obtained - wide_expected)
+        errors: NDArray[np.float64] = np.abs(wide_obtained - wide_expected)
     errors[~np.isfinite(errors)] = np.inf
     errors[wide_expected == wide_obtained] = 0.0
-    finite = np.abs(wide_expected[np.isfinite(wide_expected)])
-    return Difference(errors, tolerance.limit(float(finite.max()) if finite.size else 0.0, steps))
+    return errors
 
 
 def assert_probabilities_agree(
