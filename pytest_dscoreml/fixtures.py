@@ -5,12 +5,12 @@ Without `--dscoreml-model` there is nothing to give: a test that requests one of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_dscoreml.errors import UsageError
+from pytest_dscoreml.parametrizing import GATE, conversions_of
 
 if TYPE_CHECKING:
     from hypothesis import settings
@@ -29,81 +29,10 @@ if TYPE_CHECKING:
     from pytest_dscoreml.speech.transcription import Decoder
     from pytest_dscoreml.strategies import Material
 
-GATE: pytest.StashKey[Gate] = pytest.StashKey()
 #: What a test measured, by the name of the conversion.
 MEASURED: pytest.StashKey[dict[str, Measurements]] = pytest.StashKey()
 
-MARKER = "dscoreml"
-MARKER_HELP = (
-    "dscoreml(variants=..., targets=..., precisions=...): run this test only for conversions with one of the named "
-    "variants, targets and precisions; what is left out stays unrestricted"
-)
 NO_MODEL = "no model to gate: give --dscoreml-model=PATH or --dscoreml-model=demo"
-
-
-def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Parametrize tests that request a conversion, a set of variants or a recording."""
-    names = {"dscoreml_conversion", "dscoreml_variants", "dscoreml_recording"} & set(metafunc.fixturenames)
-    gate = metafunc.config.stash.get(GATE, None)
-    if not names or gate is None:
-        return
-    specs = _marked(metafunc, gate.specs)
-    if "dscoreml_conversion" in names:
-        _parametrize(
-            metafunc,
-            "dscoreml_conversion",
-            {spec.name: spec for spec in specs},
-            "no selected conversion is of the kinds that the dscoreml marker names",
-        )
-    if "dscoreml_variants" in names:
-        groups: dict[str, list[ConversionSpec]] = {}
-        for spec in specs:
-            groups.setdefault(f"{spec.target}-{spec.precision}", []).append(spec)
-        groups = {name: group for name, group in groups.items() if len(group) > 1}
-        reason = "agreement of variants needs two or more of them (--dscoreml-variant)"
-        _parametrize(metafunc, "dscoreml_variants", groups, reason)
-    if "dscoreml_recording" in names:
-        recordings = {recording.utterance.name: index for index, recording in enumerate(gate.recordings)}
-        _parametrize(metafunc, "dscoreml_recording", recordings, "no recording to transcribe: give --dscoreml-audio")
-
-
-def _parametrize(metafunc: pytest.Metafunc, name: str, cases: Mapping[str, Any], otherwise: str) -> None:
-    """One test for each case; where there is none, one skipped test that says why."""
-    params = [pytest.param(case, id=identity) for identity, case in cases.items()]
-    none = pytest.param(None, id="none", marks=pytest.mark.skip(reason=otherwise))
-    metafunc.parametrize(name, params or [none], indirect=True, scope="session")
-
-
-def _marked(metafunc: pytest.Metafunc, specs: Sequence[ConversionSpec]) -> list[ConversionSpec]:
-    """Those of the conversions under test that every `dscoreml` marker of the test admits."""
-    chosen = list(specs)
-    for marker in metafunc.definition.iter_markers(MARKER):
-        unknown = set(marker.kwargs) - {"variants", "targets", "precisions"}
-        if marker.args or unknown:
-            raise pytest.UsageError(f"{metafunc.definition.nodeid}: {MARKER_HELP}")
-        from pytest_dscoreml.conversion.variants import Precision, Target, Variant, select
-
-        wanted = {
-            "variants": list(Variant),
-            "targets": list(Target),
-            "precisions": list(Precision),
-            **{key: [value] if isinstance(value, str) else value for key, value in marker.kwargs.items()},
-        }
-        try:
-            admitted = select(**wanted)
-        except UsageError as error:
-            raise pytest.UsageError(f"{metafunc.definition.nodeid}: marker dscoreml: {error}") from None
-        except TypeError:  # a value that is neither a name nor several
-            raise pytest.UsageError(f"{metafunc.definition.nodeid}: {MARKER_HELP}") from None
-        chosen = [spec for spec in chosen if spec in admitted]
-    return chosen
-
-
-def conversions_of(item: pytest.Item) -> list[ConversionSpec]:
-    """The conversions that a test is about."""
-    params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-    one, several = params.get("dscoreml_conversion"), params.get("dscoreml_variants")
-    return [*([] if one is None else [one]), *(several or [])]
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_dscoreml import fixtures, options
+from pytest_dscoreml import fixtures, options, parametrizing
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,7 +14,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register fixtures and marker; start a session only where a model was named."""
-    config.addinivalue_line("markers", fixtures.MARKER_HELP)
+    config.addinivalue_line("markers", parametrizing.MARKER_HELP)
     config.pluginmanager.register(fixtures, "dscoreml-fixtures")
     if options.is_active(config) and not (config.option.help or config.option.version):
         from pytest_dscoreml.session import start
@@ -24,4 +24,4 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give tests that ask for a conversion, or an utterance, every one of them."""
-    fixtures.parametrize(metafunc)
+    parametrizing.parametrize(metafunc)

@@ -10,9 +10,10 @@ import pytest
 
 from pytest_dscoreml import suite
 from pytest_dscoreml.errors import UsageError
-from pytest_dscoreml.fixtures import GATE, MEASURED, conversions_of
+from pytest_dscoreml.fixtures import MEASURED
 from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.options import Settings
+from pytest_dscoreml.parametrizing import GATE, conversions_of
 from pytest_dscoreml.report import json_file, terminal
 from pytest_dscoreml.report.failure import REPORTED, failure_text
 from pytest_dscoreml.report.results import Results

@@ -16,6 +16,7 @@ LIGHT = {
     "pytest_dscoreml.errors",
     "pytest_dscoreml.fixtures",
     "pytest_dscoreml.options",
+    "pytest_dscoreml.parametrizing",
     "pytest_dscoreml.plugin",
 }
 WATCH = """
