@@ -69,6 +69,12 @@ def dscoreml_conversion(request: pytest.FixtureRequest, dscoreml_gate: Gate) -> 
 
 
 @pytest.fixture(scope="session")
+def dscoreml_recipe(request: pytest.FixtureRequest, dscoreml_gate: Gate) -> Conversion:
+    """A dynamic conversion made as coremltools' documentation has it: the test runs once for each that is selected."""
+    return dscoreml_gate.conversion(request.param)
+
+
+@pytest.fixture(scope="session")
 def dscoreml_engine(dscoreml_gate: Gate, dscoreml_conversion: Conversion) -> Engine:
     """The engine that runs `dscoreml_conversion`."""
     return dscoreml_gate.engine(dscoreml_conversion.spec)

@@ -15,18 +15,19 @@ import numpy as np
 from pytest_dscoreml.agreement.tolerances import BY_PRECISION, Tolerances
 from pytest_dscoreml.conversion.cache import Cache
 from pytest_dscoreml.conversion.convert import Conversion, convert
+from pytest_dscoreml.conversion.defects import known_defects
 from pytest_dscoreml.conversion.process import Converter
-from pytest_dscoreml.conversion.variants import ConversionSpec, Variant, select
+from pytest_dscoreml.conversion.variants import ConversionSpec, Variant, select, unavailable
 from pytest_dscoreml.engines.choosing import engine_name, open_engine
 from pytest_dscoreml.engines.protocol import Engine, Floats, Outputs
 from pytest_dscoreml.engines.streaming import recognise
 from pytest_dscoreml.engines.tensorflow import TensorFlowEngine
-from pytest_dscoreml.errors import AudioError, ConversionError, ModelError
+from pytest_dscoreml.errors import AudioError, ConversionError, ModelError, UsageError
 from pytest_dscoreml.model.alphabet import Alphabet
 from pytest_dscoreml.model.demo import DEMO, Utterance, demo_speech
 from pytest_dscoreml.model.loading import Model, load_model
 from pytest_dscoreml.model.metadata import Metadata
-from pytest_dscoreml.options import Settings
+from pytest_dscoreml.options import TARGET, Settings
 from pytest_dscoreml.runtime import ReferenceModel
 from pytest_dscoreml.speech.audio import read_wav
 from pytest_dscoreml.speech.decoding import Decoder, choose_decoder
@@ -58,11 +59,15 @@ class Gate:
 
     def __init__(self, settings: Settings, failed: Mapping[str, str] | None = None) -> None:
         self.settings = settings
-        self.specs = select(settings.variants, settings.targets, settings.precisions)
         self.engine_name = engine_name(settings.engine)
         self.cache = Cache(settings.cache_dir)
         self.converter = Converter(settings.converter, timeout_seconds=settings.converter_timeout)
         self.converter_versions = dict(self.converter.versions())
+        self.defects = known_defects(settings.xfails)
+        chosen = select(settings.variants, settings.targets, settings.precisions)
+        #: The conversions under test, and why others that were chosen cannot be made by this converter.
+        self.unavailable = self._unavailable(chosen)
+        self.specs = tuple(spec for spec in chosen if spec not in self.unavailable)
         self.model: Model = load_model(
             settings.model, exports=self.cache.directory / "graphs", metadata=_metadata(settings.alphabet)
         )
@@ -79,6 +84,15 @@ class Gate:
         self._expected: dict[Recording, Outputs] = {}
         self._obtained: dict[tuple[ConversionSpec, Recording], Outputs] = {}
         self._texts: dict[tuple[str, str], str] = {}
+
+    def _unavailable(self, chosen: Sequence[ConversionSpec]) -> dict[ConversionSpec, str]:
+        """What this converter has not; an error where it was asked for by name, or nothing is left."""
+        reasons = {spec: unavailable(spec, self.converter_versions["coremltools"]) for spec in chosen}
+        missing = {spec: reason for spec, reason in reasons.items() if reason is not None}
+        for spec, reason in missing.items():
+            if TARGET.name in self.settings.given or len(missing) == len(chosen):
+                raise UsageError(f"{TARGET.flag}={spec.target}: {reason}; choose another target or converter")
+        return missing
 
     def _check_alphabet(self) -> None:
         """A graph carries its alphabet; one that was given beside it must be the same."""
@@ -206,6 +220,11 @@ class Gate:
         return self._texts[key]
 
     # -- conversions --------------------------------------------------------------------------------------------------
+
+    @property
+    def possible(self) -> tuple[ConversionSpec, ...]:
+        """All that this run may ask for: the conversions under test, and those of them as documented."""
+        return tuple(dict.fromkeys([*self.specs, *(spec.documented for spec in self.specs)]))
 
     @property
     def longest(self) -> int:

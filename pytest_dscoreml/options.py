@@ -5,6 +5,7 @@ Nothing heavy is imported: pytest reads this module wherever the plugin is insta
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -181,6 +182,15 @@ LM_BETA = Option("lm-beta", "the scorer's bonus for each word", "NUMBER", "1.183
 BEAM_WIDTH = Option("beam-width", "beams kept in decoding (default: the model's own, 500)", "N", None, _whole(1))
 MAX_STEPS = Option("max-steps", "longest sequence that Hypothesis draws", "N", "64", _whole(2))
 MAX_EXAMPLES = Option("max-examples", "sequences drawn for each promise and conversion", "N", "10", _whole(1))
+XFAILS = Option(
+    "xfails",
+    "a TOML file of known defects of the converter, beside those that come with the package: what they break is expected "
+    "to fail; may be given more than once",
+    "FILE",
+    None,
+    multiple=True,
+    is_path=True,
+)
 REPORT = Option("report", "directory to write the results to, as results.json", "DIR", None, is_path=True)
 
 OPTIONS = (
@@ -204,6 +214,7 @@ OPTIONS = (
     BEAM_WIDTH,
     MAX_STEPS,
     MAX_EXAMPLES,
+    XFAILS,
     REPORT,
 )
 
@@ -260,6 +271,11 @@ def _texts(config: pytest.Config, option: Option) -> Sequence[str]:
     return [] if option.default is None else [option.default]
 
 
+def _is_given(config: pytest.Config, option: Option) -> bool:
+    """Whether somebody set an option, on the command line or in the ini file."""
+    return config.getoption(option.ini) is not None or bool(config.getini(option.ini))
+
+
 def _from_ini_file(config: pytest.Config, option: Option, text: str) -> str:
     """A path of the ini file, relative to that file; `demo` is no path, nor is the name of an interpreter on PATH."""
     is_name = (option is MODEL and text == "demo") or (option is CONVERTER and Path(text).name == text)
@@ -275,7 +291,7 @@ def _interpreter(text: Optional[str]) -> Path:
 
 @dataclass(frozen=True)
 class Settings:
-    """Every option's value, typed."""
+    """Every option's value, typed; `given` names the options that somebody set, rather than left to their defaults."""
 
     model: tuple[str, ...]
     alphabet: Optional[Path]
@@ -297,7 +313,9 @@ class Settings:
     beam_width: Optional[int]
     max_steps: int
     max_examples: int
+    xfails: tuple[Path, ...]
     report: Optional[Path]
+    given: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
@@ -306,7 +324,10 @@ class Settings:
         Raises:
             UsageError: an option has no usable value.
         """
-        return cls.from_values({option.name: value(config, option) for option in OPTIONS})
+        return dataclasses.replace(
+            cls.from_values({option.name: value(config, option) for option in OPTIONS}),
+            given=frozenset(option.name for option in OPTIONS if _is_given(config, option)),
+        )
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Settings:
@@ -338,6 +359,7 @@ class Settings:
             beam_width=given[BEAM_WIDTH.name],
             max_steps=given[MAX_STEPS.name],
             max_examples=given[MAX_EXAMPLES.name],
+            xfails=tuple(map(Path, given[XFAILS.name])),
             report=path(REPORT),
         )
 

@@ -5,6 +5,7 @@ Heavy imports are late: pytest reads this module wherever the plugin is installe
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,21 +25,30 @@ MARKER_HELP = (
     "variants, targets and precisions; what is left out stays unrestricted"
 )
 
+#: The fixtures of which a test gets every one in turn.
+PARAMETRIZED = ("dscoreml_conversion", "dscoreml_recipe", "dscoreml_variants", "dscoreml_recording")
+
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
     """Parametrize tests that request a conversion, a set of variants or a recording."""
-    names = {"dscoreml_conversion", "dscoreml_variants", "dscoreml_recording"} & set(metafunc.fixturenames)
+    names = set(PARAMETRIZED) & set(metafunc.fixturenames)
     gate = metafunc.config.stash.get(GATE, None)
     if not names or gate is None:
         return
-    specs = _marked(metafunc, gate.specs)
+    specs, missing = _marked(metafunc, gate.specs), _marked(metafunc, tuple(gate.unavailable))
+    reasons = {spec.name: gate.unavailable[spec] for spec in missing}
     if "dscoreml_conversion" in names:
         _parametrize(
             metafunc,
             "dscoreml_conversion",
             {spec.name: spec for spec in specs},
             "no selected conversion is of the kinds that the dscoreml marker names",
+            reasons,
         )
+    if "dscoreml_recipe" in names:
+        dynamic = [spec.documented for spec in specs if spec.variant == "dynamic"]
+        reason = "the documented recipe is for the dynamic graph (--dscoreml-variant)"
+        _parametrize(metafunc, "dscoreml_recipe", {spec.usual.name: spec for spec in dynamic}, reason)
     if "dscoreml_variants" in names:
         groups: dict[str, list[ConversionSpec]] = {}
         for spec in specs:
@@ -51,9 +61,18 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         _parametrize(metafunc, "dscoreml_recording", recordings, "no recording to transcribe: give --dscoreml-audio")
 
 
-def _parametrize(metafunc: pytest.Metafunc, name: str, cases: Mapping[str, Any], otherwise: str) -> None:
-    """One test for each case; where there is none, one skipped test that says why."""
+def _parametrize(
+    metafunc: pytest.Metafunc,
+    name: str,
+    cases: Mapping[str, Any],
+    otherwise: str,
+    missing: Mapping[str, str] = types.MappingProxyType({}),
+) -> None:
+    """One test for each case, one skipped for what is missing; where there is none, one skipped test that says why."""
     params = [pytest.param(case, id=identity) for identity, case in cases.items()]
+    params += [
+        pytest.param(None, id=identity, marks=pytest.mark.skip(reason=reason)) for identity, reason in missing.items()
+    ]
     none = pytest.param(None, id="none", marks=pytest.mark.skip(reason=otherwise))
     metafunc.parametrize(name, params or [none], indirect=True, scope="session")
 
@@ -86,5 +105,5 @@ def _marked(metafunc: pytest.Metafunc, specs: Sequence[ConversionSpec]) -> list[
 def conversions_of(item: pytest.Item) -> list[ConversionSpec]:
     """The conversions that a test is about."""
     params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-    one, several = params.get("dscoreml_conversion"), params.get("dscoreml_variants")
-    return [*([] if one is None else [one]), *(several or [])]
+    single = [params.get("dscoreml_conversion"), params.get("dscoreml_recipe")]
+    return [*(spec for spec in single if spec is not None), *(params.get("dscoreml_variants") or [])]

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from pytest_dscoreml import suite
+from pytest_dscoreml.conversion.defects import KnownDefect
 from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.fixtures import MEASURED
 from pytest_dscoreml.gate import Gate
@@ -18,8 +19,10 @@ from pytest_dscoreml.report import json_file, terminal
 from pytest_dscoreml.report.failure import REPORTED, failure_text
 from pytest_dscoreml.report.results import Results
 
-#: Under which name workers of pytest-xdist get the failed conversions, and reports carry what was measured.
-FAILED, CARRIED = "dscoreml_failed", "dscoreml"
+#: Under which name workers of pytest-xdist get the failed conversions, and reports carry what was measured, and the id of
+#: the known defect that the test was expected to show.
+FAILED, CARRIED, KNOWN = "dscoreml_failed", "dscoreml", "dscoreml_known_defect"
+DEFECT: pytest.StashKey[KnownDefect] = pytest.StashKey()
 
 
 class _Node(Protocol):
@@ -87,7 +90,27 @@ class GateSession:
     def pytest_sessionstart(self) -> None:
         """Convert before workers start: each would wait for it anyway, and none of them has a terminal."""
         if self._is_controller and not self.config.option.collectonly:
-            self.gate.convert(self.gate.specs)
+            self.gate.convert(self.gate.possible)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """What a known defect of this converter breaks is expected to fail."""
+        for item in items:
+            defect = self._defect_of(item)
+            if defect is not None:
+                item.stash[DEFECT] = defect
+                item.add_marker(pytest.mark.xfail(reason=str(defect), raises=REPORTED, strict=True))
+
+    def _defect_of(self, item: pytest.Item) -> KnownDefect | None:
+        promise, test = item.path.stem.replace("test_", "", 1), item.name.split("[")[0]
+        version = self.gate.converter_versions["coremltools"]
+        names = [spec.usual.name for spec in conversions_of(item)]
+        affecting = (
+            defect
+            for defect in self.gate.defects
+            for name in names
+            if defect.affects(coremltools=version, promise=promise, test=test, conversion=name)
+        )
+        return next(affecting, None)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: _Node) -> None:
@@ -97,7 +120,7 @@ class GateSession:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Only what the collected tests ask for will be converted."""
         asked = {spec for item in session.items for spec in conversions_of(item)}
-        self.gate.wanted = [spec for spec in self.gate.specs if spec in asked]
+        self.gate.wanted = [spec for spec in self.gate.possible if spec in asked]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -107,16 +130,21 @@ class GateSession:
         report = yield
         if call.excinfo is not None and call.excinfo.errisinstance(REPORTED):
             report.longrepr = failure_text(call.excinfo.value, item, self.config)
+        defect = item.stash.get(DEFECT, None)
+        if defect is not None and report.when == "call":
+            setattr(report, KNOWN, defect.id)
+            if report.failed and call.excinfo is None:
+                report.longrepr = defect.stale
         measured = item.stash.get(MEASURED, {})
         if report.when == "call" or report.outcome != "passed":
-            names = [spec.name for spec in conversions_of(item)]
+            names = [spec.usual.name for spec in conversions_of(item)]
             carried = {name: measured[name].to_json() if name in measured else None for name in names}
             setattr(report, CARRIED, carried)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect, on the controller and in runs without workers."""
-        self.results.add(report, getattr(report, CARRIED, {}))
+        self.results.add(report, getattr(report, CARRIED, {}), getattr(report, KNOWN, None))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """One row per conversion."""

@@ -1,14 +1,18 @@
 """What to convert: variant x target x precision, and what the converter is asked for in each case.
 
-Imports the standard library and `pytest_dscoreml.errors` only.
+Imports the standard library, packaging and `pytest_dscoreml.errors` only.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import enum
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from packaging.version import InvalidVersion, Version
 
 from pytest_dscoreml.errors import UsageError
 
@@ -17,6 +21,9 @@ OUTPUTS = ("logits", "new_state_c", "new_state_h")
 
 #: Height and width of one context window: 9 + 1 + 9 frames of 26 coefficients (DeepSpeech's n_context and n_input).
 DEEPSPEECH_WINDOW = (19, 26)
+
+#: The major version of coremltools that brought ML Programs.
+MLPROGRAM_SINCE = 5
 
 SHORTEST_RANGE = 2000
 RANGE_STEP = 1000
@@ -51,11 +58,15 @@ class Precision(_Choice):
 
 @dataclass(frozen=True)
 class ConversionSpec:
-    """One conversion to make. Plain strings will do: `ConversionSpec("dynamic", "mlprogram", "float16")`."""
+    """One conversion to make. Plain strings will do: `ConversionSpec("dynamic", "mlprogram", "float16")`.
+
+    With `as_documented` the converter is told of no inputs, as in its documentation's example; see `documented`.
+    """
 
     variant: Variant
     target: Target
     precision: Precision
+    as_documented: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variant", _choice(Variant, self.variant))
@@ -70,8 +81,19 @@ class ConversionSpec:
 
     @property
     def name(self) -> str:
-        """`variant-target-precision`."""
-        return f"{self.variant}-{self.target}-{self.precision}"
+        """`variant-target-precision`, and whether it is as documented."""
+        return f"{self.variant}-{self.target}-{self.precision}" + ("-as-documented" if self.as_documented else "")
+
+    @property
+    def documented(self) -> ConversionSpec:
+        """The same by the documented recipe: only a dynamic ML Program needs to be told of more than its outputs."""
+        needs_more = self.variant is Variant.DYNAMIC and self.target is Target.MLPROGRAM
+        return dataclasses.replace(self, as_documented=needs_more)
+
+    @property
+    def usual(self) -> ConversionSpec:
+        """The conversion that the gate is about, whose documented form this may be."""
+        return dataclasses.replace(self, as_documented=False)
 
     @property
     def graph(self) -> str:
@@ -94,11 +116,28 @@ class ConversionSpec:
         A dynamic ML Program needs its range spelled out: left alone, coremltools 7.0 to 9.0 declare 1..2 steps, and
         an unbounded range is refused. A dynamic neural network is declared 1..unbounded by the converter itself.
         """
+        if self.as_documented:
+            return None
         if self.variant is Variant.PINNED:
             return [{"name": "input_node", "shape": [1, n_steps, *window]}]
         if self.variant is Variant.DYNAMIC and self.target is Target.MLPROGRAM:
             return [{"name": "input_node", "shape": [1, [1, range_upper_bound(longest)], *window]}]
         return None
+
+
+def unavailable(spec: ConversionSpec, coremltools: str) -> str | None:
+    """Why that version of coremltools cannot make a conversion at all; None where it can."""
+    if spec.target is Target.MLPROGRAM and major_version(coremltools) < MLPROGRAM_SINCE:
+        return f"coremltools {coremltools} writes no ML Programs; {MLPROGRAM_SINCE}.0 was the first that did"
+    return None
+
+
+def major_version(text: str) -> int:
+    """The first number of a version; one that cannot be read counts as the newest."""
+    try:
+        return Version(text).major
+    except InvalidVersion:
+        return sys.maxsize
 
 
 def _choice(kind: type[_Choice], value: str) -> _Choice:

@@ -87,7 +87,12 @@ def _conversion(name: str, result: ConversionResult, gate: Gate) -> dict[str, An
     measured = result.measured
     return {
         "verdict": result.verdict,
-        "tests": {"passed": result.passed, "failed": result.failures, "skipped": result.skipped},
+        "tests": {
+            "passed": result.passed,
+            "failed": result.failures,
+            "skipped": result.skipped,
+            "known_defects": result.known,
+        },
         "examples": measured.examples,
         "longest": measured.longest,
         "max_abs_error": {"logits": _number(measured.logits), "states": _number(measured.states)},

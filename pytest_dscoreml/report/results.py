@@ -22,12 +22,14 @@ class ConversionResult:
         failures: node ids of tests that failed, in any phase.
         skipped: node ids of tests that were skipped.
         measured: the sum of what the tests measured.
+        known: node ids of tests that failed as a known defect of the converter makes them, with the defect's id.
     """
 
     passed: int = 0
     failures: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     measured: Measurements = field(default_factory=Measurements)
+    known: dict[str, str] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -43,12 +45,17 @@ class Results:
     def __init__(self) -> None:
         self.conversions: dict[str, ConversionResult] = {}
 
-    def add(self, report: pytest.TestReport, carried: Mapping[str, Any]) -> None:
-        """Take in a report of a test and what it carried: measurements by conversion, None where there were none."""
+    def add(self, report: pytest.TestReport, carried: Mapping[str, Any], known: str | None = None) -> None:
+        """Take in a report of a test and what it carried: measurements by conversion, None where there were none.
+
+        `known` is the id of the known defect that the test was expected to show.
+        """
         for name, measured in carried.items():
             result = self.conversions.setdefault(name, ConversionResult())
             if report.failed:
                 result.failures.append(report.nodeid)
+            elif report.skipped and known is not None:
+                result.known[report.nodeid] = known
             elif report.skipped:
                 result.skipped.append(report.nodeid)
             else:

@@ -54,8 +54,27 @@ def summary(reporter: pytest.TerminalReporter, gate: Gate, results: Results) -> 
     for line in transcriptions(results):
         reporter.write_line(line)
     reporter.write_line("logits, states: largest absolute difference; greedy: frames whose most probable class differs")
+    for line in (*known_defects(gate, results), *_missing(gate)):
+        reporter.write_line(line, yellow=True)
     for name, reason in gate.failures.items():
         reporter.write_line(f"{name} was not converted: {reason}", red=True)
+
+
+def known_defects(gate: Gate, results: Results) -> list[str]:
+    """The known defects that showed, with the conversions they broke."""
+    broken: dict[str, list[str]] = {}
+    for name, result in results.conversions.items():
+        for defect in sorted(set(result.known.values())):
+            broken.setdefault(defect, []).append(name)
+    return [f"{defect}; in {', '.join(broken[defect.id])}" for defect in gate.defects if defect.id in broken]
+
+
+def _missing(gate: Gate) -> list[str]:
+    """What the converter cannot make at all."""
+    names: dict[str, list[str]] = {}
+    for spec, reason in gate.unavailable.items():
+        names.setdefault(reason, []).append(spec.name)
+    return [f"no {', '.join(those)}: {reason}" for reason, those in names.items()]
 
 
 def transcriptions(results: Results) -> list[str]:

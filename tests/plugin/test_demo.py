@@ -19,7 +19,10 @@ FLOAT = r"\d\.\de-\d\d"
 def test_every_test_passes(demo_run):
     result, _ = demo_run
     assert result.ret == 0, result.stdout.str()
-    assert set(result.parseoutcomes()) == {"passed"}
+    # The known defect of the converter: the documented recipe for the two dynamic ML Programs.
+    outcomes = result.parseoutcomes()
+    assert set(outcomes) == {"passed", "xfailed"}
+    assert outcomes["xfailed"] == 2
     # TensorFlow has words of its own there.
     assert not [line for line in result.errlines if "dscoreml" in line or line.startswith(("ERROR", "Traceback"))]
 
@@ -50,7 +53,9 @@ def test_summary_has_a_row_for_each_conversion(demo_run, summary):
     assert list(rows) == NINE
     for name, row in rows.items():
         assert row["verdict"] == "passed", name
-        assert row["tests"] == rows[NINE[0]]["tests"]
+        # The documented recipe is a promise of the dynamic conversions; of the ML Programs it is known to be broken.
+        more = 1 if name == "dynamic-neuralnetwork-float32" else 0
+        assert int(row["tests"].split("/")[0]) == int(rows[NINE[0]]["tests"].split("/")[0]) + more
         passed, total = row["tests"].split("/")
         assert passed == total
         assert int(total) >= 15 + 2 * 4  # each recording is transcribed in two ways

@@ -116,3 +116,30 @@ def test_the_next_run_works(gate, script, cache, left_behind):
     gate(*args, cache=cache).assert_outcomes(passed=2)
     assert left_behind(cache) == []
     assert len(list((cache / "entries").iterdir())) == 1
+
+
+OLD = (
+    f'if [ "$2" = --versions ]; then {sys.executable} "$@" | '
+    'sed \'s/"coremltools": "[^"]*"/"coremltools": "4.1"/\'; exit; fi\n'
+    f'exec {sys.executable} "$@"\n'
+)
+
+
+def test_what_an_old_converter_cannot_write_is_skipped(gate, script):
+    """Every variant and target that the version has; the rest is skipped with the reason, and told of in the summary."""
+    script(OLD)
+    args = ("-k", "test_names", "-rs", "--dscoreml-converter=./converter", "--dscoreml-variant=static")
+    result = gate(*args, select=())
+    result.assert_outcomes(passed=1, skipped=2)
+    reason = "coremltools 4.1 writes no ML Programs; 5.0 was the first that did"
+    result.stdout.fnmatch_lines(
+        [f"no static-mlprogram-float32, static-mlprogram-float16: {reason}", f"SKIPPED *: {reason}"]
+    )
+
+
+def test_what_an_old_converter_cannot_write_is_an_error_where_it_is_asked_for_by_name(refusal, script):
+    script(OLD)
+    assert refusal("--dscoreml-converter=./converter") == (
+        "--dscoreml-target=mlprogram: coremltools 4.1 writes no ML Programs; 5.0 was the first that did; choose another "
+        "target or converter"
+    )

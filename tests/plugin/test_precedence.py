@@ -29,6 +29,7 @@ TEXTS = {
     "beam-width": ("7", "8"),
     "max-steps": ("7", "8"),
     "max-examples": ("7", "8"),
+    "xfails": ("some/file.toml", "other/file.toml"),
     "report": ("some/file", "other/file"),
 }
 

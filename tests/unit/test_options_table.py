@@ -205,6 +205,7 @@ def test_the_settings_where_nothing_is_set(configured):
         beam_width=None,
         max_steps=64,
         max_examples=10,
+        xfails=(),
         report=None,
     )
 
@@ -231,6 +232,7 @@ def test_the_settings_where_everything_is_set(configured):
         "beam-width": "3",
         "max-steps": "4",
         "max-examples": "6",
+        "xfails": "x.toml",
         "report": "out",
     }
     assert set(given) == {option.name for option in OPTIONS}
@@ -258,7 +260,9 @@ def test_the_settings_where_everything_is_set(configured):
         beam_width=3,
         max_steps=4,
         max_examples=6,
+        xfails=(Path("x.toml"),),
         report=Path("out"),
+        given=frozenset(given),
     )
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from pytest_dscoreml.agreement.measurements import Measurements, Transcript
 from pytest_dscoreml.conversion.convert import Conversion
+from pytest_dscoreml.conversion.defects import KnownDefect
 from pytest_dscoreml.conversion.describe import DeclaredTensor, Interface
 from pytest_dscoreml.conversion.variants import ConversionSpec
 from pytest_dscoreml.model.loading import GraphFile, Model
@@ -50,6 +52,8 @@ def gate():
         settings=SimpleNamespace(front_end="numpy"),
         conversions={spec.name: made},
         failures={"pinned-mlprogram-float16": "the converter ended with signal 11"},
+        defects=(KnownDefect("one", SpecifierSet(">=7"), "recipe", ("*",), "two steps", None, Path("k.toml")),),
+        unavailable={ConversionSpec("static", "mlprogram", "float16"): "coremltools 4.0 writes no ML Programs"},
     )
 
 
@@ -62,6 +66,7 @@ def results():
             [],
             ["test_x"],
             Measurements(34, 64, 1.3e-6, 3e-5, 0, [Transcript("a.wav", "ds", "she had", "she had")]),
+            {"test_y": "one"},
         ),
         "static-neuralnetwork-float32": ConversionResult(
             3,

@@ -39,7 +39,7 @@ def test_the_document(gate, results):
     assert list(conversions) == list(results.conversions)
     assert conversions["dynamic-mlprogram-float32"] == {
         "verdict": "passed",
-        "tests": {"passed": 12, "failed": [], "skipped": ["test_x"]},
+        "tests": {"passed": 12, "failed": [], "skipped": ["test_x"], "known_defects": {"test_y": "one"}},
         "examples": 34,
         "longest": 64,
         "max_abs_error": {"logits": 1.3e-6, "states": 3e-5},
@@ -87,7 +87,7 @@ def test_a_conversion_that_failed(gate, results):
 
     assert entry == {
         "verdict": "not compared",
-        "tests": {"passed": 0, "failed": [], "skipped": []},
+        "tests": {"passed": 0, "failed": [], "skipped": [], "known_defects": {}},
         "examples": 0,
         "longest": 0,
         "max_abs_error": {"logits": None, "states": None},
