@@ -13,11 +13,18 @@ import numpy as np
 from pytest_dscoreml.runtime.registry import Array
 
 
+def centre(x: Array, axes: Sequence[int]) -> Array:
+    """x minus its mean over ``axes``."""
+    # NumPy warns of the mean of nothing, by other means than its error states.
+    return x - x.mean(axis=tuple(axes), keepdims=True) if x.size else np.array(x)
+
+
 def standardize(x: Array, axes: Sequence[int], epsilon: float) -> Array:
     """(x - mean) / sqrt(variance + epsilon) over ``axes``, the variance being that of the population."""
-    over = tuple(axes)
-    centred = x - x.mean(axis=over, keepdims=True)
-    variance = np.square(centred).mean(axis=over, keepdims=True)
+    centred = centre(x, axes)
+    if not x.size:
+        return centred
+    variance = np.square(centred).mean(axis=tuple(axes), keepdims=True)
     return centred / np.sqrt(variance + x.dtype.type(epsilon))
 
 

@@ -25,6 +25,12 @@ def check_size(shape: Sequence[int], itemsize: int) -> None:
         raise ValueError(f"shape {tuple(shape)} asks for more than {LARGEST_BYTES >> 30} GiB")
 
 
+def as_images(x: Array) -> Array:
+    """x with all axes in front of the last three as one."""
+    # NumPy cannot tell how many images without elements there are.
+    return x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:])
+
+
 def full(shape: Sequence[int], value: Any, dtype: Any) -> Array:
     """A new array of ``shape`` filled with ``value``."""
     check_size(shape, np.dtype(dtype).itemsize)

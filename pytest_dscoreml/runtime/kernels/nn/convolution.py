@@ -13,6 +13,7 @@ import numpy as np
 
 from pytest_dscoreml.runtime.kernels.functions import convolution as functions
 from pytest_dscoreml.runtime.kernels.functions import pooling, windows
+from pytest_dscoreml.runtime.kernels.functions.shapes import as_images
 from pytest_dscoreml.runtime.kernels.nn.records import SamePadding, ValidCompletePadding, ValidPadding
 from pytest_dscoreml.runtime.registry import Array, Ints, nn
 
@@ -26,7 +27,7 @@ _CUSTOM_3D, _VALID_3D, _SAME_3D = range(3)
 def _images(x: Array) -> Array:
     if x.ndim < 4:
         raise ValueError(f"an input of rank {x.ndim}, expected 4 or more")
-    return x.reshape(-1, *x.shape[-3:])
+    return as_images(x)
 
 
 @nn.kernel("convolution", fresh=True, grows=True)

@@ -9,7 +9,7 @@ from typing import Optional
 import numpy as np
 
 from pytest_dscoreml.runtime.kernels.functions import rearranging, sampling
-from pytest_dscoreml.runtime.kernels.functions.shapes import check_size
+from pytest_dscoreml.runtime.kernels.functions.shapes import as_images, check_size
 from pytest_dscoreml.runtime.kernels.nn.records import (
     BorderAmounts,
     BoxCoordinatesMode,
@@ -189,7 +189,7 @@ def crop_resize(
 def reorganize_data(x: Array, *, mode: int = 0, blockSize: int = 0) -> Array:
     """Blocks of pixels moved into the channels, or back: space to depth, depth to space, pixel shuffle."""
     _at_least(x, 3)
-    images = _REORGANIZE[mode](x.reshape(-1, *x.shape[-3:]), blockSize)
+    images = _REORGANIZE[mode](as_images(x), blockSize)
     return np.ascontiguousarray(images).reshape(*x.shape[:-3], *images.shape[1:])
 
 

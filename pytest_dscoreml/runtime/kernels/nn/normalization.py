@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from typing import Optional
 
-import numpy as np
-
 from pytest_dscoreml.runtime.kernels.functions import normalization as functions
+from pytest_dscoreml.runtime.kernels.functions.shapes import as_images
 from pytest_dscoreml.runtime.registry import Array, Ints, nn
 
 _CHANNEL = -3
@@ -47,8 +46,7 @@ def batchnorm(
         return functions.scale_and_shift(normal, gamma, beta, [axis])
     if mean is None or variance is None:
         raise ValueError("neither mean and variance nor computeMeanVar are set")
-    images = x.reshape(-1, *x.shape[-3:])
-    return functions.batch_norm(images, mean, variance, gamma, beta, small).reshape(x.shape)
+    return functions.batch_norm(as_images(x), mean, variance, gamma, beta, small).reshape(x.shape)
 
 
 @nn.kernel("mvn", fresh=True)
@@ -58,7 +56,7 @@ def mvn(x: Array, *, acrossChannels: bool = False, normalizeVariance: bool = Fal
     axes = (-3, -2, -1) if acrossChannels else (-2, -1)
     if normalizeVariance:
         return functions.standardize(x, axes, epsilon or _MVN_EPSILON)
-    return np.asarray(x - x.mean(axis=axes, keepdims=True))
+    return functions.centre(x, axes)
 
 
 @nn.kernel("l2normalize", fresh=True)
@@ -71,8 +69,7 @@ def l2_normalize(x: Array, *, epsilon: float = 0.0) -> Array:
 def lrn(x: Array, *, alpha: float = 0.0, beta: float = 0.0, localSize: int = 0, k: float = 0.0) -> Array:
     """x / (k + alpha / localSize * sum of x^2 over neighbouring channels)^beta; k of 0 means 1."""
     _channels(x)
-    images = x.reshape(-1, *x.shape[-3:])
-    return functions.local_response_norm(images, localSize, alpha, beta, k or 1.0).reshape(x.shape)
+    return functions.local_response_norm(as_images(x), localSize, alpha, beta, k or 1.0).reshape(x.shape)
 
 
 @nn.kernel("layerNormalization", fresh=True)
