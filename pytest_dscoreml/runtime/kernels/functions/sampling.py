@@ -157,13 +157,13 @@ def crop_and_resize(x: Array, boxes: Any, images: Any, *, height: int, width: in
     """Boxes of images, each resized: [boxes, channels, height, width].
 
     ``boxes`` [number, 4] are top, left, bottom and right in pixels, corners included; ``images`` [number] says which of
-    x's images each is cut from. Points outside of the image are ``outside``.
+    x's images each is cut from. Points outside of the image are ``outside``; none lies outside of its box.
     """
     if images.size and not (images.min() >= 0 and images.max() < x.shape[0]):
         raise ValueError(f"a box is cut from image {images.max()} (or {images.min()}) of {x.shape[0]}")
     check_size((len(boxes), x.shape[1], height, width), x.itemsize)
-    rows = boxes[:, :1] + grid(mode, boxes[:, 2] - boxes[:, 0] + 1, height)
-    columns = boxes[:, 1:2] + grid(mode, boxes[:, 3] - boxes[:, 1] + 1, width)
+    rows = _between(boxes[:, 0], boxes[:, 2], mode, height)
+    columns = _between(boxes[:, 1], boxes[:, 3], mode, width)
     result = np.empty((len(boxes), x.shape[1], height, width), x.dtype)
     for number, (image, row, column) in enumerate(zip(images, rows, columns)):
         at_rows, at_columns = np.broadcast_arrays(row[:, None], column[None, :])
@@ -180,6 +180,15 @@ def crop_and_resize(x: Array, boxes: Any, images: Any, *, height: int, width: in
         beyond = (at_rows < 0) | (at_rows > x.shape[2] - 1) | (at_columns < 0) | (at_columns > x.shape[3] - 1)
         result[number] = np.where(beyond, x.dtype.type(outside), read)
     return result
+
+
+def _between(first: Any, last: Any, mode: str, number: int) -> Any:
+    """``number`` points from pixel ``first`` to ``last`` of each box, in double: [boxes, number].
+
+    The grid of a box ends at its outermost pixels as that of an image does; its last may come before its first.
+    """
+    points = first[:, None] + grid(mode, last - first + 1, number)
+    return np.clip(points, np.minimum(first, last)[:, None], np.maximum(first, last)[:, None])
 
 
 def _snap(points: Any, size: int) -> Any:
