@@ -47,4 +47,5 @@ def list_scatter(*, ls: TensorList, indices: Array, value: Array) -> TensorList:
     """The list with the rows of ``value`` at ``indices``."""
     if len(indices) != len(value):
         raise ValueError(f"{len(value)} values for {len(indices)} indices")
-    return ls.written({int(index): row for index, row in zip(indices, value)})
+    # A row of a vector is a NumPy scalar, which kernels do not take for an array.
+    return ls.written({int(index): np.asarray(row) for index, row in zip(indices, value)})
