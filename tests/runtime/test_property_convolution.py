@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_dscoreml.runtime import kernels
 from pytest_dscoreml.runtime.bind import widen
+from pytest_dscoreml.runtime.kernels.functions import convolution
 from pytest_dscoreml.runtime.kernels.nn import records
 from pytest_dscoreml.runtime.registry import mil, nn
 
@@ -134,16 +135,22 @@ def cut_out(total: Any, before: Any, sizes: Any) -> Any:
 
 
 @SOME
-@given(g=geometries(), kind=st.sampled_from(KINDS), biased=st.booleans(), dtype=st.sampled_from(["float16", "float32"]))
-def test_conv(g: Any, kind: str, biased: bool, dtype: str) -> None:
+@given(
+    g=geometries(), kind=st.sampled_from(KINDS), biased=st.booleans(), dtype=st.sampled_from(["float16", "float32"]),
+    most=st.sampled_from([1, 400, 2 << 20]),
+)  # fmt: skip
+def test_conv(g: Any, kind: str, biased: bool, dtype: str, most: int) -> None:
+    """However many bytes of windows are taken at once: each line of them alone, a few, or all."""
     inputs, outputs = (count * g["groups"] for count in g["channels"])
     x = whole(g["seed"], g["batch"], inputs, *g["sizes"], dtype=dtype)
     w = whole(g["seed"] + 1, outputs, g["channels"][0], *g["kernel"], dtype=dtype)
     bias = whole(g["seed"] + 2, outputs, dtype=dtype) if biased else None
     wanted = convolved(x, w, padding(kind, g), g) + (bias.reshape(-1, *(1,) * len(g["sizes"])) if biased else 0)
-    # Padding that another type than custom ignores.
-    obtained = run("conv", x=x, weight=w, bias=bias, strides=g["strides"], dilations=g["gaps"], groups=g["groups"],
-                   pad_type=kind, pad=flat(g["pads"]))  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convolution, "_COLUMNS_BYTES", most)
+        # Padding that another type than custom ignores.
+        obtained = run("conv", x=x, weight=w, bias=bias, strides=g["strides"], dilations=g["gaps"], groups=g["groups"],
+                       pad_type=kind, pad=flat(g["pads"]))  # fmt: skip
     assert obtained.dtype == np.float32
     same(obtained, wanted)
     if kind.startswith("same"):

@@ -18,8 +18,9 @@ from pytest_dscoreml.runtime.registry import mil, nn
 assert kernels.mil_chance
 SOME = settings(max_examples=25, deadline=None)
 FEW = settings(max_examples=10, deadline=None)
-COUNT = 4000
-# Numbers that are distributed as they should be fail such a test once in ten million times; others nearly always.
+COUNT = 40_000
+# So many that are distributed as they should be fail such a test once in ten million times; a deviation that is 15 % off
+# fails it always.
 LEVEL = 1e-7
 FORMS = ("Like", "Static", "Dynamic")
 seeds = st.integers(0, 2**31 - 1)
@@ -130,7 +131,7 @@ def test_categorical(lead: Any, classes: int, logits: bool, temperature: float, 
             counts = np.bincount(values[position].astype(int), minlength=classes)
             assert counts.size == classes
             possible = shares > 0
-            assert counts[~possible].sum() <= (0 if power == 1.0 or logits else 3)
+            assert counts[~possible].sum() <= (0 if power == 1.0 or logits else 8)
             if possible.sum() > 1:
                 expected = shares[possible] * counts[possible].sum()
                 assert scipy.stats.chisquare(counts[possible], expected).pvalue > LEVEL

@@ -1,7 +1,8 @@
-"""Resizing, upsampling and boxes of images against the documented grids, point by point: modes, ranks, conventions, types."""
+"""Resizing, upsampling, boxes and resampling of images, point by point on the documented grids: modes, ranks, types."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import hypothesis.extra.numpy as npst
@@ -152,6 +153,50 @@ def test_upsample(lead: Any, sizes: Any, factors: Any, seed: int) -> None:
     if whole:
         np.testing.assert_array_equal(layer("upsample", x, **fields), nearest)
         np.testing.assert_array_equal(nearest, x.repeat(int(factors[0]), -2).repeat(int(factors[1]), -1))
+
+
+def source(index: int, size: int, padding: str) -> int:
+    """Where the pixel at an index of an endless row comes from; -1 is the padding value."""
+    if 0 <= index < size or padding == "constant":
+        return index if 0 <= index < size else -1
+    if padding == "border":
+        return min(max(index, 0), size - 1)
+    period = 2 * size if padding == "symmetric" else max(2 * size - 2, 1)
+    index %= period
+    return index if index < size else period - index - (padding == "symmetric")
+
+
+@SOME
+@given(
+    sizes=st.tuples(st.integers(1, 4), st.integers(1, 4)), target=st.tuples(side, side),
+    padding=st.sampled_from(["constant", "border", "reflection", "symmetric"]), nearest=st.booleans(),
+    form=st.sampled_from(["unnormalized", "normalized_minus_one_to_one", "normalized_zero_to_one"]), align=st.booleans(),
+    dtype=st.sampled_from(["float16", "float32"]), seed=seeds,
+)  # fmt: skip
+def test_resample(
+    sizes: Any, target: Any, padding: str, nearest: bool, form: str, align: bool, dtype: str, seed: int
+) -> None:
+    """Images of one pixel among them, read far outside; every point is a sum over the pixels around it."""
+    x = image(seed, 2, 2, *sizes, dtype=dtype)
+    places = np.random.default_rng(seed).uniform(-4, 4, (2, *target, 2)).astype(dtype)
+    obtained = run("resample", x=x, coordinates=places, sampling_mode="nearest" if nearest else "bilinear",
+                   padding_mode=padding, padding_value=2.5, coordinates_mode=form, align_corners=align)  # fmt: skip
+    wanted = np.zeros(obtained.shape)
+    for batch, row, column in np.ndindex(2, *target):
+        shares: list[list[tuple[int, float]]] = []
+        for size, given_place in zip(sizes, reversed(places[batch, row, column].tolist())):
+            place = (given_place + 1) / 2 if form == "normalized_minus_one_to_one" else given_place
+            if form != "unnormalized":
+                # With aligned corners the ends of the range are the outermost pixels' centres, else their edges.
+                place = place * (size - 1) if align else place * size - 0.5
+            first = int(np.floor(place))
+            part = round(place - first) if nearest else place - first
+            shares.append([(source(first, size, padding), 1 - part), (source(first + 1, size, padding), part)])
+        for (at_row, by_row), (at_column, by_column) in itertools.product(*shares):
+            outside = at_row < 0 or at_column < 0
+            values = 2.5 if outside else x[batch, :, at_row, at_column].astype(np.float64)
+            wanted[batch, :, row, column] += by_row * by_column * values
+    np.testing.assert_allclose(obtained, wanted, rtol=1e-4, atol=1e-4)
 
 
 CONVENTIONS = (

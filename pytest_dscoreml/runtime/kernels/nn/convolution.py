@@ -53,6 +53,8 @@ def convolution(
     """A convolution, or its transpose, with weights of the file or of a second input.
 
     A transposed one with an ``outputShape`` has that height and width, and the padding says where it begins.
+    ``dilationFactor`` holds for a transposed one too: the specification says that it is ignored there, but coremltools
+    writes it, and its own tests, which compare with Core ML, expect it.
     """
     kernel = weights if weight is None else weight
     added = bias_input if bias_input is not None else bias if hasBias else None
