@@ -75,7 +75,7 @@ class Executable:
 
     def _call(self, call: Call) -> Runner:
         compute = computation(call)
-        fit = _fit_vector if self._rank_one else _fit
+        fit = _cast if call.kernel.casts else _fit_vector if self._rank_one else _fit
         if len(call.writes) == 1:
             (slot,), dtype = call.writes, call.dtypes[0]
             runner = (
@@ -267,6 +267,11 @@ def _fit(result: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
     if array.dtype.kind != dtype.kind and {array.dtype.kind, dtype.kind} != {"i", "u"}:
         raise ValueError(f"the result is {array.dtype.name}, the file declares {dtype.name}")
     return array.astype(dtype)
+
+
+def _cast(result: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The result in its declared type, whatever it was computed in."""
+    return np.asarray(result).astype(dtype, copy=False)
 
 
 def _fit_vector(result: Any, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -99,7 +99,8 @@ class Kernel:
     ``since`` is the first iOS version (15, 16, ...) whose operation it implements. ``wide`` kernels get float16 values
     as float32, so that only their result is rounded. ``fresh`` kernels never return a view of an argument.
     ``overwrites`` names the array parameter that the kernel changes and returns; the executor passes it a copy unless
-    nobody else can see that array. ``grows`` kernels make arrays of a size that an argument's value asks for.
+    nobody else can see that array. ``grows`` kernels make arrays of a size that an argument's value asks for. What a
+    kernel that ``casts`` yields is brought to the declared type even where that is of another kind.
     A kernel that is not ``pure`` draws random numbers, or reads or writes a state: it must run each time and where it
     stands, and is never folded, merged, moved or left out.
     """
@@ -115,6 +116,7 @@ class Kernel:
     overwrites: Optional[str]
     grows: bool
     pure: bool = True
+    casts: bool = False
 
     @property
     def accepts(self) -> str:
@@ -143,6 +145,7 @@ class Registry:
         overwrites: Optional[str] = None,
         grows: bool = False,
         pure: bool = True,
+        casts: bool = False,
     ) -> Callable[[_Function], _Function]:
         """Register the decorated function as the kernel of ``op``; see ``Kernel`` for the flags."""
 
@@ -163,6 +166,7 @@ class Registry:
                 overwrites=overwrites,
                 grows=grows,
                 pure=pure,
+                casts=casts,
             )
             return function
 

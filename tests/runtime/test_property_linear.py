@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_dscoreml.runtime import kernels
+from pytest_dscoreml.runtime import ReferenceModel, kernels
 from pytest_dscoreml.runtime.bind import widen
 from pytest_dscoreml.runtime.kernels.functions.few_rows import MOST_OUTPUTS, few_rows
 from pytest_dscoreml.runtime.registry import mil, nn
@@ -192,3 +192,18 @@ def test_few_rows_and_many_weights(rows: int, outputs: int, apart: bool) -> None
     x = whole(rows + 1, (rows, 300), "float32")
     assert few_rows(x, weight)
     same(run("linear", x=x, weight=weight), x.astype(np.float64) @ weight.T.astype(np.float64))
+
+
+@pytest.mark.parametrize("constant", ["float16", "float32", "int32"])
+@pytest.mark.parametrize("given_", ["float16", "float32", "int32"])
+@pytest.mark.parametrize("first", [True, False])
+def test_matmul_of_two_types(build: Any, constant: str, given_: str, first: bool) -> None:
+    """From iOS 17 on a constant may be of another type; the product has the type of what is no constant."""
+    x, weight = whole(1, (2, 3), given_), whole(2, (3, 2), constant)
+    program = build.program([("x", given_, (2, 3))], [("out", given_, (2, 2) if first else (3, 3))], opset="CoreML7")
+    factors = {"x": "x", "y": weight} if first else {"x": weight, "y": "x"}
+    program.op("matmul", ("out", given_, (2, 2) if first else (3, 3)), transpose_x=False, transpose_y=False, **factors)
+    obtained = ReferenceModel(program.model).predict({"x": x})["out"]
+    wanted = x.astype(np.int64) @ weight.astype(np.int64) if first else weight.astype(np.int64) @ x.astype(np.int64)
+    assert obtained.dtype == given_
+    same(obtained, wanted)

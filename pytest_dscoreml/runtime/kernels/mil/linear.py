@@ -22,6 +22,12 @@ def matmul(*, x: Array, y: Array, transpose_x: bool = False, transpose_y: bool =
     return functions.matmul(x, y, transpose_x=transpose_x, transpose_y=transpose_y)
 
 
+@mil.kernel("matmul", since=17, wide=True, fresh=True, casts=True)
+def matmul_ios17(*, x: Array, y: Array, transpose_x: bool = False, transpose_y: bool = False) -> Array:
+    """As before iOS 17; a constant may be of another type than the other factor, whose type the product has."""
+    return functions.matmul(x, y, transpose_x=transpose_x, transpose_y=transpose_y)
+
+
 @mil.kernel("einsum", wide=True, fresh=True)
 def einsum(*, values: Arrays, equation: str) -> Array:
     """The product of two arrays by Einstein's convention; axes of size 1 broadcast."""
