@@ -67,7 +67,7 @@ class WeightFile:
         place = f"weight file {self.path.name}, offset {offset}"
         if offset % _ALIGNMENT or offset + _ALIGNMENT > total:
             raise LoadError(f"{place}: not a multiple of {_ALIGNMENT} inside the file's {total} bytes")
-        sentinel, kind, size, start = struct.unpack("<IIQQ", self._bytes[offset : offset + 24].tobytes())
+        sentinel, kind, size, start, padding = struct.unpack("<IIQQQ", self._bytes[offset : offset + 32].tobytes())
         if sentinel != _SENTINEL:
             raise LoadError(f"{place}: metadata begins with 0x{sentinel:08X}, expected 0x{_SENTINEL:08X}")
         stored: Optional[str] = _TYPES.get(kind)
@@ -79,6 +79,9 @@ class WeightFile:
         needed = packed_bytes(count, dtype) if dtype in SUB_BYTE else count * np.dtype(dtype).itemsize
         if size != needed:
             raise LoadError(f"{place}: holds {size} bytes, {dtype}{shape} takes {needed}")
+        left = 8 * needed - count * _bits(dtype) if dtype in SUB_BYTE else 0
+        if padding != left:
+            raise LoadError(f"{place}: declares {padding} bits of padding, {dtype}{shape} leaves {left}")
         if start + size > total:
             raise LoadError(f"{place}: data at {start} to {start + size} lies outside the file's {total} bytes")
         if dtype in SUB_BYTE:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 SMALLEST_BYTES = 1 << 16
 _HOLDER, _FIELD = "WeightParams", "floatValue"
 _MOST_NESTED = 100
+_MOST_FIELDS = 1 << 20
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 
 
@@ -38,6 +39,8 @@ class LargeFloats:
         self._path = path
         self._nonce = (1 + (np.frombuffer(os.urandom(12), np.uint32) >> 9) / np.float32(1 << 23)).astype(np.float32)
         self._places: list[tuple[int, int]] = []
+        # How many fields were passed on the way.
+        self.fields = 0
 
     def add(self, start: int, size: int) -> bytes:
         """The mark that stands for ``size`` bytes of floats at ``start``."""
@@ -100,13 +103,17 @@ def _message(data: mmap.mmap, start: int, end: int, kind: Any, floats: LargeFloa
         begin = at
         key, at = _varint(data, at, end)
         wire = key & 7
+        floats.fields += 1
+        # Damage: a long file of short fields would take hours here, and protobuf seconds.
+        if floats.fields > _MOST_FIELDS or key >> 3 not in kind.fields_by_number:
+            raise _UnusualError
         if wire == _VARINT:
             _, at = _varint(data, at, end)
         elif wire in (_EIGHT, _FOUR):
             at += 8 if wire == _EIGHT else 4
         elif wire == _BYTES:
             size, at = _varint(data, at, end)
-            inside = _inside(data, at, at + size, end, kind.fields_by_number.get(key >> 3), floats, depth)
+            inside = _inside(data, at, at + size, end, kind.fields_by_number[key >> 3], floats, depth)
             at += size
             if inside is not None:
                 parts += [_encoded(key), _encoded(sum(map(len, inside))), *inside]
@@ -125,7 +132,7 @@ def _inside(
     """What to write in place of a field's bytes, None for the bytes themselves."""
     if end > limit:
         raise _UnusualError
-    if field is None or end - start < SMALLEST_BYTES or field.message_type is None or not _holds(field.message_type):
+    if end - start < SMALLEST_BYTES or field.message_type is None or not _holds(field.message_type):
         return None
     if field.message_type.name != _HOLDER:
         return _message(data, start, end, field.message_type, floats, depth + 1)

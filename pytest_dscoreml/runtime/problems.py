@@ -8,6 +8,7 @@ from pytest_dscoreml.errors import LoadError
 
 _SHOWN = 40
 _LONGEST = 2000
+_LONGEST_LIST = 8000
 
 
 def shortened(message: str) -> str:
@@ -53,7 +54,13 @@ class Problems:
         if len(self.messages) == 1:
             raise LoadError(f"{self.source}: {self.messages[0]}")
         lines = [f"{self.source}: {len(self.messages)} problems:"]
-        lines += [f"  - {message}" for message in self.messages[:_SHOWN]]
-        if len(self.messages) > _SHOWN:
-            lines.append(f"  - and {len(self.messages) - _SHOWN} more")
+        left = _LONGEST_LIST
+        for message in self.messages[:_SHOWN]:
+            left -= len(message)
+            if left < 0:
+                break
+            lines.append(f"  - {message}")
+        more = len(self.messages) - len(lines) + 1
+        if more:
+            lines.append(f"  - and {more} more")
         raise LoadError("\n".join(lines))
