@@ -1,6 +1,6 @@
 """Runs a plan: each instruction becomes a closure over its slots, and a run is a list that they read and fill.
 
-Imports only NumPy, the errors and the plan.
+Imports only NumPy, the errors, the plan and what checks results.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_dscoreml.errors import ExecutionError, RuntimeModelError
+from pytest_dscoreml.runtime.endless import Watch
 from pytest_dscoreml.runtime.loops.straight import StraightLoop
 from pytest_dscoreml.runtime.plan import EXECUTOR_SLOT, Branch, Call, Code, Instruction, Loop, Plan
+from pytest_dscoreml.runtime.results import check_result, storing_anything, storing_shaped
 from pytest_dscoreml.runtime.running import LOOP_LIMIT, failure, truth
 
 Environment = list[Any]
@@ -78,9 +80,13 @@ class Executable:
         fit = _cast if call.kernel.casts else _fit_vector if self._rank_one else _fit
         if len(call.writes) == 1:
             (slot,), dtype = call.writes, call.dtypes[0]
-            runner = (
-                _storing_anything(compute, slot) if dtype is None else _storing(compute, slot, np.dtype(dtype), fit)
-            )
+            declared = call.step.outputs[0].type
+            if dtype is None:
+                runner = storing_anything(compute, slot, declared)
+            elif declared is None or declared.shape is None:
+                runner = _storing(compute, slot, np.dtype(dtype), fit)
+            else:
+                runner = storing_shaped(compute, slot, np.dtype(dtype), fit, declared)
         else:
             runner = _storing_many(compute, call, fit)
         return _recording(runner, call) if self._records else runner
@@ -97,12 +103,14 @@ class Executable:
         inner = {slot for instruction in (*loop.condition, *loop.body) for slot in instruction.writes}
         stale = tuple(inner | set(carried))
         straight = self._straight(loop, limit) if loop.straight and not self._records else None
+        watch = Watch(loop)
 
         def run(environment: Environment) -> None:
             for source, slot, private in entry:
                 value = environment[source]
                 environment[slot] = value.copy() if private else value
             passes = 0 if straight is None else straight.run(environment)
+            before = watch.look(environment) if passes == 0 else None
             while passes >= 0:
                 if tested is not None:
                     execute(condition, environment)
@@ -116,6 +124,8 @@ class Executable:
                 results = [environment[slot] for slot in produced]
                 for slot, value in zip(carried, results):
                     environment[slot] = value
+                if passes == 0:
+                    watch.check(before, environment)
                 passes += 1
             results = [environment[slot] for slot in carried]
             for slot in stale:
@@ -219,23 +229,18 @@ def _storing(compute: Callable[[Environment], Any], slot: int, dtype: np.dtype[A
     return run
 
 
-def _storing_anything(compute: Callable[[Environment], Any], slot: int) -> Runner:
-    def run(environment: Environment) -> None:
-        environment[slot] = compute(environment)
-
-    return run
-
-
 def _storing_many(compute: Callable[[Environment], Any], call: Call, fit: Callable[..., Any]) -> Runner:
     dtypes = [None if dtype is None else np.dtype(dtype) for dtype in call.dtypes]
+    declared = [value.type for value in call.step.outputs]
 
     def run(environment: Environment) -> None:
         results = compute(environment)
         if not isinstance(results, (list, tuple)) or len(results) != len(call.writes):
             got = len(results) if isinstance(results, (list, tuple)) else 1
             raise ValueError(f"it yields {got} values, {len(call.writes)} are declared")
-        for slot, result, dtype in zip(call.writes, results, dtypes):
+        for slot, result, dtype, kind in zip(call.writes, results, dtypes, declared):
             environment[slot] = result if dtype is None else fit(result, dtype)
+            check_result(environment[slot], kind)
 
     return run
 

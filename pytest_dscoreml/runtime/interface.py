@@ -204,7 +204,7 @@ class Interface:
                     delivered[feature.name] = self._probabilities(value)
                     continue
                 if feature.image is not None:
-                    delivered[feature.name] = feature.image.image(value)
+                    delivered[feature.name] = _delivered_image(feature, feature.image, value)
                     continue
             except ValueError as error:
                 raise ExecutionError(f"{source}: output {feature.name!r}: {error}") from None
@@ -247,15 +247,17 @@ class Interface:
 
 def read_interface(description: Any, function: str, problems: Problems) -> Interface:
     """The interface in a ``ModelDescription``, for the function ``function`` of a multi-function model."""
-    holder = description
-    for candidate in description.functions:
-        if candidate.name == function:
-            holder = candidate
+    holder = described_function(description, function)
     label = holder.predictedFeatureName or description.predictedFeatureName
     return Interface(
         tuple(_feature(item, "input", problems, label) for item in holder.input),
         tuple(_feature(item, "output", problems, label) for item in holder.output),
     )
+
+
+def described_function(description: Any, function: str) -> Any:
+    """The part of a ``ModelDescription`` that speaks of ``function``; the whole where there are no such parts."""
+    return next((item for item in description.functions if item.name == function), description)
 
 
 def map_to_rank5(interface: Interface, problems: Problems) -> Interface:
@@ -320,6 +322,8 @@ def _feature(message: Any, kind: str, problems: Problems, label: str) -> Feature
             problems.add(f"{place} declares a range that nothing fits: {shape}")
     elif flexibility == "enumeratedShapes":
         enumerated = tuple(tuple(item.shape) for item in array.enumeratedShapes.shapes)
+        if not enumerated:
+            problems.add(f"{place} enumerates its shapes, and there are none")
     if any(size < 0 for size in array.shape):
         problems.add(f"{place} declares a negative size: {tuple(array.shape)}")
     ranks = {len(item) for item in (shape or (), array.shape, *enumerated)}
@@ -364,7 +368,19 @@ def _image_feature(message: Any, place: str, problems: Problems, *, optional: bo
             problems.add(f"{place} declares a range that nothing fits: {shape}")
     elif flexibility == "enumeratedSizes":
         enumerated = tuple((item.height, item.width) for item in image.enumeratedSizes.sizes)
+        if not enumerated:
+            problems.add(f"{place} enumerates its sizes, and there are none")
+    if any(lower < 0 for lower, _ in shape) or any(size < 0 for sizes in enumerated for size in sizes):
+        problems.add(f"{place} declares a negative size: {enumerated or shape}")
     return Feature(message.name, "float32", shape, enumerated, kind=IMAGE, image=Image(color))
+
+
+def _delivered_image(feature: Feature, image: Image, value: Any) -> NDArray[Any]:
+    """The image in a result; ValueError when it is none, or not of the declared size."""
+    pixels = image.image(value)
+    if not feature.admits(pixels.shape[:2]):
+        raise ValueError(f"the image is {pixels.shape[:2]} (height, width), declared is {feature.describe_shape()}")
+    return pixels
 
 
 def _default(feature: Feature) -> NDArray[Any]:

@@ -6,6 +6,7 @@ file are told at once. Imports only the runtime's own forms.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -33,6 +34,8 @@ from pytest_dscoreml.runtime.program import (
 )
 from pytest_dscoreml.runtime.shaped import shaped
 
+# Of the program's form.
+VERSION = 1
 _MODEL_WEIGHTS = "@model_path/weights/"
 _IMMEDIATE_FIELDS = {"floats": "f", "doubles": "f", "ints": "iu", "longInts": "iu", "bools": "b"}
 
@@ -52,9 +55,15 @@ def read_program(message: Any, *, weights_dir: Optional[Path], function: str, pr
         problems.add(f"function {function!r} is of opset {opset!r}, which is not known (known are {', '.join(OPSETS)})")
         problems.raise_if_any()
     reader = _Reader(opset, weights_dir, problems)
+    # 0 is a version that is not set.
+    if message.version not in (0, VERSION):
+        problems.add(f"the ML Program is of version {message.version}, which is not known (known is {VERSION})")
     if main.block_specializations[opset].inputs:
         problems.add(f"function {function!r} has a block with inputs of its own, which is not supported")
     block = reader.block(main.block_specializations[opset], function, reader.values(main.inputs, None))
+    for name, count in Counter(block.outputs).items():
+        if count > 1:
+            problems.add(f"function {function!r} yields {name!r} {count} times")
     return Program(MLPROGRAM, opset, block, {name: name for name in block.outputs})
 
 
@@ -134,22 +143,27 @@ class _Reader:
             return TensorType("dictionary")
         if kind != "tensorType":
             return None
-        tensor = message.tensorType
+        return self._tensor_type(message.tensorType, place)
+
+    def _tensor_type(self, tensor: Any, place: Optional[Place]) -> TensorType:
         dtype = proto.mil_data_types().get(tensor.dataType, f"data type number {tensor.dataType}")
-        if tensor.rank < 0:
-            return TensorType(dtype)
-        if tensor.rank != len(tensor.dimensions):
-            text = f"declares rank {tensor.rank} with {len(tensor.dimensions)} dimensions"
-            self._problems.add(place.says(text) if place else f"an input of the program {text}")
         shape: list[Optional[int]] = []
+        variadic = False
         for dimension in tensor.dimensions:
-            if dimension.WhichOneof("dimension") == "constant":
-                shape.append(int(dimension.constant.size))
-            elif dimension.unknown.variadic:
-                return TensorType(dtype)
-            else:
-                shape.append(None)
-        return TensorType(dtype, tuple(shape))
+            kind = dimension.WhichOneof("dimension")
+            if kind is None:
+                self._says("declares a dimension that is neither known nor unknown", place)
+            variadic = variadic or (kind == "unknown" and dimension.unknown.variadic)
+            shape.append(int(dimension.constant.size) if kind == "constant" else None)
+        # -1 says that the rank is not known.
+        if tensor.rank == -1 and (variadic or not shape):
+            return TensorType(dtype)
+        if tensor.rank != len(shape):
+            self._says(f"declares rank {tensor.rank} with {len(shape)} dimensions", place)
+        return TensorType(dtype) if variadic else TensorType(dtype, tuple(shape))
+
+    def _says(self, text: str, place: Optional[Place]) -> None:
+        self._problems.add(place.says(text) if place else f"an input of the program {text}")
 
     def _value(self, message: Any, place: Place, key: str) -> Union[Ref, Constant]:
         try:
@@ -234,7 +248,10 @@ def _immediate(tensor: Any, dtype: str, shape: tuple[int, ...]) -> Constant:
     stored = getattr(tensor, field).values
     if len(stored) != count:
         raise LoadError(f"holds {len(stored)} values, {dtype}{shape} takes {count}")
-    try:
-        return Constant(shaped(np.array(stored, dtype=numpy_type), shape))
-    except OverflowError:
-        raise LoadError(f"holds values outside the range of {dtype}") from None
+    if numpy_type.kind in "iu" and stored and not _within(stored, np.iinfo(numpy_type)):
+        raise LoadError(f"holds values outside the range of {dtype}")
+    return Constant(shaped(np.array(stored, dtype=numpy_type), shape))
+
+
+def _within(stored: Any, limits: Any) -> bool:
+    return bool(limits.min <= min(stored) and max(stored) <= limits.max)

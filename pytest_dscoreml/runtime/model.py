@@ -14,6 +14,8 @@ import numpy as np
 from pytest_dscoreml.errors import ExecutionError, InputError
 from pytest_dscoreml.runtime import large_floats
 from pytest_dscoreml.runtime.compile import compile_program
+from pytest_dscoreml.runtime.declared_types import check_types
+from pytest_dscoreml.runtime.description import check_agreement, check_description, is_state
 from pytest_dscoreml.runtime.execute import Executable
 from pytest_dscoreml.runtime.interface import Interface, read_interface
 from pytest_dscoreml.runtime.mil_reader import read_program
@@ -23,7 +25,7 @@ from pytest_dscoreml.runtime.passes import PASSES, PLAN_PASSES, PROGRAM_PASSES
 from pytest_dscoreml.runtime.plan import Plan
 from pytest_dscoreml.runtime.precision import in_double
 from pytest_dscoreml.runtime.problems import Problems
-from pytest_dscoreml.runtime.program import MLPROGRAM, Program, Value, is_numeric
+from pytest_dscoreml.runtime.program import Program
 from pytest_dscoreml.runtime.source import Source, open_source
 from pytest_dscoreml.runtime.states import ModelState
 from pytest_dscoreml.runtime.trace import Trace
@@ -32,8 +34,8 @@ from pytest_dscoreml.runtime.values import State
 DEFAULT_FUNCTION = "main"
 # Of iOS 26: a newer one may mean something else by the same fields.
 NEWEST_SPECIFICATION = 10
-# In elements: a damaged file may declare any size.
-LARGEST_STATE = 1 << 30
+# Of iOS 15.
+OLDEST_WITH_PROGRAMS = 6
 
 
 class ReferenceModel:
@@ -71,8 +73,10 @@ class ReferenceModel:
         problems = Problems(self._label)
         if function_name is None:
             function_name = getattr(source, "function_name", None)
-        self._interface, self._program = _read(opened, problems, function_name)
-        self._states = tuple(value.name for value in self._program.main.inputs if _is_state(value))
+        # A damaged weight may overflow where weights are decompressed: that is a result, and nothing to print.
+        with np.errstate(all="ignore"):
+            self._interface, self._program = _read(opened, problems, function_name)
+        self._states = tuple(value.name for value in self._program.main.inputs if is_state(value))
         self._types = {value.name: value.type for step in self._program.main.steps for value in step.outputs}
         program = in_double(self._program) if self._double else self._program
         self._unoptimised = program
@@ -128,22 +132,22 @@ class ReferenceModel:
         arguments = {
             value.name: prepared[value.name].astype(self._computed(value.type.dtype), copy=False)
             for value in self._program.main.inputs
-            if value.type is not None and not _is_state(value)
+            if value.type is not None and not is_state(value)
         }
         for value in self._program.main.inputs:
-            if not _is_state(value) and value.type is not None and not value.type.admits(prepared[value.name].shape):
+            if not is_state(value) and value.type is not None and not value.type.admits(prepared[value.name].shape):
                 raise InputError(
                     f"{self._label}: input {value.name!r} has shape {prepared[value.name].shape}, the program takes "
                     f"{value.type}"
                 )
         arguments.update(self._held(state))
         if intermediates is None:
-            return self._deliver(self._executable.run(arguments))
+            return self._deliver(self._run(self._executable, arguments))
         wanted = None if intermediates == "all" else frozenset(intermediates)
         plan, executable = self._tracer()
         self._check_names(wanted)
         trace = Trace(plan, wanted)
-        outputs = self._deliver(executable.run(arguments, trace))
+        outputs = self._deliver(self._run(executable, arguments, trace))
         return {**trace.values(), **outputs}
 
     def make_state(self) -> ModelState:
@@ -152,10 +156,19 @@ class ReferenceModel:
             raise InputError(f"{self._label}: the model has no states")
         states: dict[str, State] = {}
         for value in self._program.main.inputs:
-            if value.type is not None and value.type.element is not None and _is_state(value):
+            if value.type is not None and value.type.element is not None and is_state(value):
                 shape = tuple(size for size in value.type.element.shape or () if size is not None)
                 states[value.name] = State(shape, self._computed(value.type.element.stored))
         return ModelState(states, self._label)
+
+    def _run(
+        self, executable: Executable, arguments: Mapping[str, Any], trace: Optional[Trace] = None
+    ) -> Mapping[str, Any]:
+        try:
+            return executable.run(arguments, trace)
+        except ExecutionError as error:
+            # An operation knows its place in the file, but not which file that is.
+            raise ExecutionError(f"{self._label}: {error}") from error.__cause__
 
     def _held(self, state: Optional[ModelState]) -> Mapping[str, State]:
         if state is None and self._states:
@@ -174,7 +187,8 @@ class ReferenceModel:
                     f"{self._label}: output {name!r} has shape {value.shape}, the program declares {declared}"
                 )
         try:
-            return self._interface.deliver(values, self._label, keep_double=self._double)
+            with np.errstate(all="ignore"):
+                return self._interface.deliver(values, self._label, keep_double=self._double)
         except MemoryError as error:
             raise ExecutionError(f"{self._label}: the outputs do not fit into memory ({error})") from None
 
@@ -191,10 +205,6 @@ class ReferenceModel:
             raise InputError(f"{self._label}: there is no inner value {', '.join(map(repr, unknown))}")
 
 
-def _is_state(value: Value) -> bool:
-    return value.type is not None and value.type.dtype == "state"
-
-
 def _read(opened: Source, problems: Problems, function_name: Optional[str]) -> tuple[Interface, Program]:
     message = opened.message
     kind = message.WhichOneof("Type")
@@ -205,67 +215,26 @@ def _read(opened: Source, problems: Problems, function_name: Optional[str]) -> t
             else f"models of type {kind} are not supported (expected mlProgram or {', '.join(NETWORKS)})"
         )
         problems.raise_if_any()
-    if not 1 <= message.specificationVersion <= NEWEST_SPECIFICATION:
+    oldest = OLDEST_WITH_PROGRAMS if kind == "mlProgram" else 1
+    if not oldest <= message.specificationVersion <= NEWEST_SPECIFICATION:
         problems.add(
-            f"the file is of specification version {message.specificationVersion}, which is not known (known are 1 to "
-            f"{NEWEST_SPECIFICATION})"
+            f"the file is of specification version {message.specificationVersion}, which is not known (known are {oldest} "
+            f"to {NEWEST_SPECIFICATION})"
         )
     function = function_name or message.description.defaultFunctionName or DEFAULT_FUNCTION
     if function_name is not None and kind != "mlProgram":
         problems.add(f"a {kind} has no functions, {function_name!r} is asked for")
     interface = read_interface(message.description, function, problems)
-    _check_interface(interface, problems)
+    check_description(message.description, function, interface, problems)
     if kind == "mlProgram":
         program = read_program(message.mlProgram, weights_dir=opened.weights_dir, function=function, problems=problems)
+        check_types(program, problems)
     else:
         network = getattr(message, kind)
         interface = network_interface(network, interface, problems)
         result = message.description.predictedFeatureName
         with large_floats.in_use(opened.floats):
             program = read_network(network, interface, message.specificationVersion, problems, result=result)
-    _check_agreement(interface, program, problems)
+    if kind == "mlProgram":
+        check_agreement(message.description, function, interface, program, problems)
     return interface, program
-
-
-def _check_interface(interface: Interface, problems: Problems) -> None:
-    for kind, features in (("input", interface.inputs), ("output", interface.outputs)):
-        names = [feature.name for feature in features]
-        if len(set(names)) != len(names):
-            problems.add(f"two {kind}s have the same name: {', '.join(sorted(names))}")
-    if not interface.outputs:
-        problems.add("the model declares no outputs: the file is damaged or truncated")
-
-
-def _check_agreement(interface: Interface, program: Program, problems: Problems) -> None:
-    """The description and the program must speak of the same inputs and outputs."""
-    if program.format != MLPROGRAM:
-        return
-    described = {feature.name: feature for feature in interface.inputs}
-    taken = {value.name: value for value in program.main.inputs if not _is_state(value)}
-    for value in program.main.inputs:
-        element = value.type.element if value.type is not None else None
-        if not _is_state(value):
-            continue
-        if element is None or element.shape is None or None in element.shape or not is_numeric(element.stored):
-            problems.add(f"the state {value.name!r} is declared {value.type}, expected a tensor of known shape")
-        elif int(np.prod(np.array(element.shape, dtype=object))) > LARGEST_STATE:
-            problems.add(
-                f"the state {value.name!r} is declared {value.type}, which is more than {LARGEST_STATE} values"
-            )
-    for name in taken.keys() - described.keys():
-        problems.add(f"the program takes {name!r}, which the model's description does not declare as an input")
-    for name in described.keys() - taken.keys():
-        problems.add(f"the model's description declares the input {name!r}, which the program does not take")
-    for name in taken.keys() & described.keys():
-        declared = taken[name].type
-        if declared is None or not is_numeric(declared.dtype):
-            problems.add(f"input {name!r}: the program takes {declared or 'a tuple'} there, which is not supported")
-        elif np.dtype(described[name].dtype).kind != np.dtype(declared.dtype).kind:
-            problems.add(f"input {name!r} is described as {described[name].dtype}, the program takes {declared}")
-        elif not described[name].meets(declared.shape):
-            problems.add(
-                f"input {name!r} is described as {described[name].describe_shape()}, the program takes {declared}"
-            )
-    for feature in interface.outputs:
-        if feature.name not in program.outputs:
-            problems.add(f"the model's output {feature.name!r} is not an output of the program")

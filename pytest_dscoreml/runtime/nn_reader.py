@@ -17,6 +17,7 @@ import numpy as np
 
 from pytest_dscoreml.errors import LoadError
 from pytest_dscoreml.runtime.interface import ARRAY, IMAGE, Interface
+from pytest_dscoreml.runtime.nn_flags import contradictions
 from pytest_dscoreml.runtime.nn_weights import read_weights
 from pytest_dscoreml.runtime.problems import Place, Problems
 from pytest_dscoreml.runtime.program import (
@@ -164,6 +165,8 @@ class _Reader:
             outputs = tuple(self.define(name, names) for name in layer.output)
             return (Step(f"custom.{layer.custom.className}", layer.name, location, operands, {}, outputs),)
         operands = tuple(Ref(names.get(name, name)) for name in layer.input)
+        if any(getattr(getattr(layer, kind), network).preprocessing for network in _NETWORKS.get(kind, ())):
+            self._problems.add(place.says("holds a network with preprocessing, which only a model's inputs may have"))
         if kind == "loop":
             return self._loop(layer, operands, place, names)
         if kind == "branch":
@@ -176,6 +179,8 @@ class _Reader:
             op = f"activation.{which}"
             message = getattr(message, which) if which else message
         place = Place("layer", op, layer.name, location, self.opset)
+        for text in contradictions(message, len(operands)):
+            self._problems.add(place.says(text))
         for field, value in message.ListFields():
             try:
                 parameters[field.name] = Constant(_value(field, value, message, op, field.name))

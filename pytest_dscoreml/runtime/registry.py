@@ -63,7 +63,7 @@ def record(cls: type[_Class]) -> type[_Class]:
     """Make ``cls`` the form of a nested message: a frozen dataclass whose fields are annotated as parameters are."""
     frozen = dataclass(frozen=True, eq=False, repr=False)(cls)
     # Messages about a failing layer list its fields; those of a record would be pages of weights.
-    frozen.__str__ = lambda self: cls.__name__  # type: ignore[method-assign]
+    frozen.__repr__ = lambda self: cls.__name__  # type: ignore[method-assign]
     return frozen
 
 

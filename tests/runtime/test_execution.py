@@ -111,7 +111,7 @@ def test_negative_indices_by_opset(build: Any, opset: str, works: bool) -> None:
     with pytest.raises(ExecutionError) as caught:
         model.predict({"x": [1, 2, 3], "i": -1})
     assert str(caught.value) == (
-        "operation 'y': gather failed: index -1 is out of range, the axis admits 0 to 2 (with x float32(3,), indices "
+        "model: operation 'y': gather failed: index -1 is out of range, the axis admits 0 to 2 (with x float32(3,), indices "
         f"int32(1,), axis 0) [main, {opset}]"
     )
 
@@ -130,7 +130,7 @@ def test_a_result_of_another_kind_than_declared_is_an_error(build: Any) -> None:
     with pytest.raises(ExecutionError) as caught:
         ReferenceModel(program.model).predict({"x": [1, 2]})
     assert str(caught.value) == (
-        "operation 'y': relu failed: the result is float32, the file declares int32 (with x float32(2,)) [main, CoreML5]"
+        "model: operation 'y': relu failed: the result is float32, the file declares int32 (with x float32(2,)) [main, CoreML5]"
     )
 
 
@@ -142,7 +142,7 @@ def test_failures_inside_loops_say_where(history: Any) -> None:
     with pytest.raises(ExecutionError) as caught:
         ReferenceModel(program.model).predict({"x": np.zeros((2, 1, 2)), "c0": np.zeros((1, 1, 2))})
     assert str(caught.value) == (
-        "operation 'x_t': gather failed: index 2 is out of range, the axis admits -2 to 1 (with x float32(2, 1, 2), "
+        "model: operation 'x_t': gather failed: index 2 is out of range, the axis admits -2 to 1 (with x float32(2, 1, 2), "
         "indices int32(1,), axis 0) [main/t_end[1], CoreML5]"
     )
 

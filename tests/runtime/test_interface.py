@@ -137,7 +137,10 @@ def test_an_output_that_departs_from_its_type_in_the_program_is_an_error(build: 
     program.op("relu", ("y", "float32", (4,)), x="x")
     with pytest.raises(ExecutionError) as caught:
         ReferenceModel(program.model).predict({"x": [1, 2, 3]})
-    assert str(caught.value) == "model: output 'y' has shape (3,), the program declares float32(4)"
+    assert str(caught.value) == (
+        "model: operation 'y': relu failed: the result has shape (3,), the file declares float32(4) (with x float32(3,)) "
+        "[main, CoreML5]"
+    )
 
 
 def test_outputs_are_the_callers_own(build: Any) -> None:

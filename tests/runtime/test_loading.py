@@ -222,7 +222,11 @@ def test_layers_that_set_what_no_kernel_takes(build: Any) -> None:
             "  - the model's description declares the input 'z', which the program does not take",
         ),
         (lambda d: d.ClearField("output"), "the model declares no outputs: the file is damaged or truncated"),
-        (lambda d: setattr(d.output[0], "name", "q"), "the model's output 'q' is not an output of the program"),
+        (
+            lambda d: setattr(d.output[0], "name", "q"),
+            "2 problems:\n  - the model's output 'q' is not an output of the program\n"
+            "  - the program yields 'y', which the model's description does not declare as an output",
+        ),
         (
             lambda d: d.input[0].type.imageType.SetInParent(),
             "input 'x' declares no valid color space (number 0)",

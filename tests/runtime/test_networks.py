@@ -60,7 +60,10 @@ def test_a_loop_that_never_ends_is_an_error(build: Any, monkeypatch: pytest.Monk
     model = ReferenceModel(counting_loop(build).model)
     with pytest.raises(ExecutionError) as caught:
         model.predict({"x": [1, 1], "n": 1e9})
-    assert str(caught.value) == "layer 'times': loop failed: it has not ended after 50 passes [main, specification 4]"
+    assert (
+        str(caught.value)
+        == "model: layer 'times': loop failed: it has not ended after 50 passes [main, specification 4]"
+    )
 
 
 def test_the_body_sees_what_the_condition_defines(build: Any) -> None:
@@ -144,6 +147,6 @@ def test_failures_name_the_layer(build: Any) -> None:
     with pytest.raises(ExecutionError) as caught:
         model.predict({"x": [5, 6, 7], "i": 3})
     assert str(caught.value) == (
-        "layer 'pick': gather failed: index 3 is out of range, the axis admits -3 to 2 (with x float32(3,), indices "
+        "model: layer 'pick': gather failed: index 3 is out of range, the axis admits -3 to 2 (with x float32(3,), indices "
         "float32(1,)) [main, specification 4]"
     )

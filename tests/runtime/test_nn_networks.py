@@ -431,8 +431,8 @@ def test_nested_fields_that_no_kernel_takes(build: Any) -> None:
     with pytest.raises(ExecutionError) as caught:
         ReferenceModel(network.model).predict({"x": np.zeros((1, 1, 1, 1))})
     assert str(caught.value) == (
-        "layer 'pad': padding failed: 3 border amounts, expected 2: height and width (with x float32(1, 1, 1, 1), constant "
-        "PaddingConstant, paddingAmounts BorderAmounts) [main, specification 4]"
+        "model: layer 'pad': padding failed: 3 border amounts, expected 2: height and width (with x float32(1, 1, 1, 1), "
+        "constant PaddingConstant, paddingAmounts BorderAmounts) [main, specification 4]"
     )
 
 

@@ -13,6 +13,7 @@ from types import CodeType, TracebackType
 from typing import Any, Callable, Optional
 
 from pytest_dscoreml.errors import ExecutionError, RuntimeModelError
+from pytest_dscoreml.runtime.endless import Watch
 from pytest_dscoreml.runtime.loops.generator import generate
 from pytest_dscoreml.runtime.loops.signatures import FILE, Generated, Shapes, open_rows, signature
 from pytest_dscoreml.runtime.plan import Instruction, Loop
@@ -32,6 +33,7 @@ class StraightLoop:
 
     def __init__(self, loop: Loop, limit: int, runners: Mapping[int, Any], execute: Execute) -> None:
         self._loop = loop
+        self._watch = Watch(loop)
         self._limit = limit
         self._runners = runners
         self._execute = execute
@@ -48,8 +50,10 @@ class StraightLoop:
         key = tuple(sorted(shapes.items()))
         passes = 0
         if key not in self._kept:
+            before = self._watch.look(environment)
             if not self._pass(environment):
                 return ENDED
+            self._watch.check(before, environment)
             passes = 1
             self._keep(key, self._generate(environment, shapes))
         generated = self._kept.get(key)

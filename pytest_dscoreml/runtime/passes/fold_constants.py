@@ -127,6 +127,8 @@ class _Folder:
         layer = self._program.format == NEURALNETWORK
         if array.dtype.kind != dtype.kind and not layer:
             raise TypeError("another kind of number than declared")
+        if not output.type.admits(array.shape):
+            raise TypeError("another shape than declared")
         array = array.astype(dtype, copy=False)
         return array.reshape(1) if layer and array.ndim == 0 else array
 

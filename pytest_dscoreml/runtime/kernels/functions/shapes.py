@@ -15,6 +15,7 @@ from pytest_dscoreml.runtime.registry import Array, Arrays, Bools, Ints
 
 # A damaged file may ask for any size; without a bound the system would end the process rather than raise.
 LARGEST_BYTES = 2 << 30
+MOST_PARTS = 1 << 16
 
 
 def check_size(shape: Sequence[int], itemsize: int) -> None:
@@ -29,6 +30,12 @@ def as_images(x: Array) -> Array:
     """x with all axes in front of the last three as one."""
     # NumPy cannot tell how many images without elements there are.
     return x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:])
+
+
+def check_parts(number: int) -> None:
+    """Refuse a number of parts that no model has, before they are made."""
+    if number > MOST_PARTS:
+        raise ValueError(f"{number} parts, at most {MOST_PARTS} are supported")
 
 
 def full(shape: Sequence[int], value: Any, dtype: Any) -> Array:
@@ -145,6 +152,7 @@ def split(x: Array, axis: int, *, number: Optional[int], sizes: Optional[Ints]) 
         return np.split(x, np.cumsum(sizes)[:-1].tolist(), axis)
     if not number:
         raise ValueError("neither a number of parts nor their sizes are given")
+    check_parts(number)
     if x.shape[axis] % number:
         raise ValueError(f"axis {axis} of size {x.shape[axis]} cannot be cut into {number} equal parts")
     axis = axis % x.ndim

@@ -157,6 +157,7 @@ def split_nd(x: Array, *, axis: int = 0, numSplits: Optional[int] = None, splitS
     """x cut along ``axis`` into parts of given sizes, or into equal ones, of which the first take what is left over."""
     sizes = splitSizes or None
     if numSplits and sizes is None:
+        functions.check_parts(numSplits)
         each, more = divmod(x.shape[axis], numSplits)
         sizes = tuple(each + 1 if part < more else each for part in range(numSplits))
     return functions.split(x, axis, number=numSplits, sizes=sizes)
