@@ -50,6 +50,8 @@ class _Checker:
         self._problems = problems
         # The constants that may be the name of a type.
         self._strings: dict[str, str] = {}
+        # The names of what depends on constants only.
+        self._constants: set[str] = set()
 
     def block(self, block: Block, outer: Types) -> dict[str, Optional[TensorType]]:
         """The types of all names at the end of ``block``."""
@@ -63,8 +65,18 @@ class _Checker:
                 self._branch(step, place, types)
             else:
                 self._results(step, place, types)
+            self._names(step, place, types)
             types.update((value.name, value.type) for value in step.outputs)
         return types
+
+    def _names(self, step: Step, place: Place, types: Types) -> None:
+        """Note constants that are defined twice: they are gone when the compiler looks for such names."""
+        constant = not step.blocks and all(item.name in self._constants for item in step.references())
+        for value in step.outputs:
+            if value.name in types and (constant or value.name in self._constants):
+                self._problems.add(place.says(f"defines {value.name!r}, which is defined already"))
+            if constant:
+                self._constants.add(value.name)
 
     def _loop(self, step: Step, place: Place, types: Types) -> None:
         if len(step.blocks) != 2:

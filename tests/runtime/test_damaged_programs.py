@@ -147,6 +147,21 @@ def test_what_nothing_reads_is_checked(sums: Any, change: Callable[[Any], Any], 
     assert text in problem(sums.model)
 
 
+@pytest.mark.parametrize("again", ["const", "exp", "relu"])
+def test_a_constant_that_is_defined_twice(build: Any, again: str) -> None:
+    program = build.program([("x", "float32", (1,))], [("y", "float32", (1,))])
+    program.const("a", np.ones(1, np.float32))
+    program.const("c", np.ones(1, np.float32))
+    if again == "const":
+        program.const("c", np.zeros(1, np.float32))
+    else:
+        program.op(again, ("c", "float32", (1,)), x="a" if again == "exp" else "x")
+    program.op("add", ("y", "float32", (1,)), x="x", y="c")
+    assert problem(program.model) == (
+        f"model: operation 'c': {again} defines 'c', which is defined already [main, CoreML5]"
+    )
+
+
 def test_a_constant_that_its_type_cannot_hold(build: Any) -> None:
     program = build.program([("x", "int32", (1,))], [("y", "int32", (1,))])
     program.const("c", np.array([70_000], np.int32))
