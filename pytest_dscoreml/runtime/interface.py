@@ -389,7 +389,10 @@ def _default(feature: Feature) -> NDArray[Any]:
 
 def _first_outside(feature: Feature, shape: tuple[int, ...]) -> str:
     """The first size outside its range, in Apple's words; empty where no single size is at fault."""
-    if feature.enumerated or feature.shape is None or len(feature.shape) != len(shape):
+    if feature.enumerated:
+        sizes = " x ".join(map(str, shape))
+        return f". MultiArray Shape ({sizes}) was not in enumerated set of allowed shapes"
+    if feature.shape is None or len(feature.shape) != len(shape):
         return ""
     for axis, (size, (lower, upper)) in enumerate(zip(shape, feature.shape)):
         if size < lower or (upper is not None and size > upper):

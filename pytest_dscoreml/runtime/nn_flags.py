@@ -26,8 +26,9 @@ def contradictions(layer: Any, inputs: int) -> Iterator[str]:
     flags = layer.params if "params" in fields and hasattr(layer.params, "hasBiasVectors") else layer
     holders = [layer]
     if "weightParams" in fields:
-        repeated = fields["weightParams"].label == fields["weightParams"].LABEL_REPEATED
-        holders = list(layer.weightParams) if repeated else [layer.weightParams]
+        held = layer.weightParams
+        # One message, or several of them: newer protobufs do not tell it of the field.
+        holders = [held] if hasattr(held, "DESCRIPTOR") else list(held)
     for flag, ending in _ANNOUNCED.items():
         if flag not in flags.DESCRIPTOR.fields_by_name:
             continue

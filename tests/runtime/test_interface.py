@@ -102,7 +102,10 @@ def test_enumerated_shapes(build: Any) -> None:
     assert model.predict({"x": [1, 2, 3, -4]})["y"].tolist() == [1, 2, 3, 0]
     with pytest.raises(InputError) as caught:
         model.predict({"x": [1, 2, 3]})
-    assert str(caught.value) == "model: input 'x': shape (3,) is not admitted, declared is one of (2,), (4,)"
+    assert str(caught.value) == (
+        "model: input 'x': shape (3,) is not admitted, declared is one of (2,), (4,). MultiArray Shape (3) was not in enumerated "
+        "set of allowed shapes"
+    )
 
 
 def test_optional_inputs_take_their_default(build: Any) -> None:

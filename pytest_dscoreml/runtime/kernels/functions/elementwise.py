@@ -48,6 +48,11 @@ def softplus(x: Array) -> Array:
     return np.logaddexp(x, x.dtype.type(0))
 
 
+def parametric_softplus(x: Array, alpha: Array, beta: Array) -> Array:
+    """alpha log(1 + e^(beta x)), in double: beta x may overflow where the result does not."""
+    return (alpha * softplus(beta.astype(np.float64) * x)).astype(x.dtype)
+
+
 def softsign(x: Array) -> Array:
     """x / (1 + |x|)."""
     return x / (1 + np.abs(x))

@@ -172,7 +172,7 @@ def sigmoid_hard(*, x: Array, alpha: Array, beta: Array) -> Array:
 @mil.kernel("softplus_parametric", wide=True, fresh=True)
 def softplus_parametric(*, x: Array, alpha: Array, beta: Array) -> Array:
     """alpha log(1 + e^(beta x)), one alpha and beta per channel (axis 1)."""
-    return functions.per_channel(alpha, x, 1) * functions.softplus(functions.per_channel(beta, x, 1) * x)
+    return functions.parametric_softplus(x, functions.per_channel(alpha, x, 1), functions.per_channel(beta, x, 1))
 
 
 @mil.kernel("thresholded_relu", wide=True, fresh=True)

@@ -219,7 +219,7 @@ def prelu(x: Array, *, alpha: Array) -> Array:
 def parametric_softplus(x: Array, *, alpha: Array, beta: Array) -> Array:
     """alpha log(1 + e^(beta x)), one alpha and beta per channel (axis -3), or one for all."""
     factor, inner = (value if value.size == 1 else functions.per_channel(value, x, -3) for value in (alpha, beta))
-    return factor * functions.softplus(inner * x)
+    return functions.parametric_softplus(x, factor, inner)
 
 
 @nn.kernel("activation.scaledTanh", fresh=True)
