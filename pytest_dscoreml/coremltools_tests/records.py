@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -26,10 +27,13 @@ InDouble = Callable[[], Mapping[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """An array that came out of a prediction. ``half``: computed in float16, or predicted in a test about it."""
+    """An array that came out of a prediction, as long as the test holds it.
+
+    ``half``: computed in float16, or predicted in a test about it.
+    """
 
     name: str
-    value: NDArray[Any]
+    value: weakref.ref[NDArray[Any]]
     half: bool
     in_double: InDouble
 
@@ -103,18 +107,23 @@ class Recorder:
             record.precision = self._precision_of(kind)
 
     def predicted(self, kind: ModelKind, outputs: Mapping[str, Any], in_double: InDouble) -> None:
-        """Values came back. They are kept to the test's end, so that comparisons of them are recognised."""
+        """Values came back. They are remembered while the test holds them, so that comparisons of them are recognised.
+
+        A test may predict thousands of times on inputs of a gigabyte: what it has let go of is forgotten here too.
+        """
         self.current.predictions += 1
         self.current.unjudged += self._unjudged
         half = "fp16" in (kind.precision, self._precision_of(kind))
-        self._outputs += [
-            Output(name, value, half, in_double) for name, value in outputs.items() if isinstance(value, np.ndarray)
+        self._outputs = [output for output in self._outputs if output.value() is not None] + [
+            Output(name, weakref.ref(value), half, in_double)
+            for name, value in outputs.items()
+            if isinstance(value, np.ndarray)
         ]
 
     def output(self, value: Any) -> Optional[Output]:
         """What there is to know of an array that came out of a prediction; ``None`` if it did not."""
         for output in reversed(self._outputs):
-            if output.value is value:
+            if output.value() is value:
                 return output
         return None
 
