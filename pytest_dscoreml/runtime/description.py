@@ -5,6 +5,7 @@ Imports only NumPy, the interface, the runtime's forms and the words for problem
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ def is_state(value: Value) -> bool:
 def check_description(description: Any, function: str, interface: Interface, problems: Problems) -> None:
     """Note what is wrong with a ``ModelDescription`` by itself."""
     for kind, features in (("input", interface.inputs), ("output", interface.outputs)):
-        names = [feature.name for feature in features]
+        # The converter declares an output twice that a model returns twice.
+        different = tuple(dict.fromkeys(features)) if kind == "output" else features
+        names = [feature.name for feature in different]
         if len(set(names)) != len(names):
             problems.add(f"two {kind}s have the same name: {', '.join(sorted(names))}")
     outputs = {feature.name for feature in interface.outputs}
@@ -43,13 +46,15 @@ def check_agreement(
 ) -> None:
     """The description and the program must speak of the same inputs, outputs and states."""
     _check_inputs(interface, program, problems)
-    yielded = {feature.name for feature in interface.outputs}
+    yielded = Counter(feature.name for feature in interface.outputs)
     for feature in interface.outputs:
         if feature.name not in program.outputs:
             problems.add(f"the model's output {feature.name!r} is not an output of the program")
-    for name in program.outputs:
+    for name, count in Counter(program.main.outputs).items():
         if yielded and name not in yielded:
             problems.add(f"the program yields {name!r}, which the model's description does not declare as an output")
+        elif yielded and count != yielded[name]:
+            problems.add(f"the program yields {name!r} {count} times, the model's description declares {yielded[name]}")
     _check_states(description, function, program, problems)
 
 

@@ -6,7 +6,6 @@ file are told at once. Imports only the runtime's own forms.
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -61,9 +60,6 @@ def read_program(message: Any, *, weights_dir: Optional[Path], function: str, pr
     if main.block_specializations[opset].inputs:
         problems.add(f"function {function!r} has a block with inputs of its own, which is not supported")
     block = reader.block(main.block_specializations[opset], function, reader.values(main.inputs, None))
-    for name, count in Counter(block.outputs).items():
-        if count > 1:
-            problems.add(f"function {function!r} yields {name!r} {count} times")
     return Program(MLPROGRAM, opset, block, {name: name for name in block.outputs})
 
 

@@ -119,7 +119,7 @@ def test_a_rank_that_the_dimensions_do_not_have(sums: Any, rank: int) -> None:
             lambda p: p.block.outputs.append("s"),
             "the program yields 's', which the model's description does not declare as",
         ),
-        (lambda p: p.block.outputs.append("y"), "function 'main' yields 'y' 2 times"),
+        (lambda p: p.block.outputs.append("y"), "the program yields 'y' 2 times, the model's description declares 1"),
         (
             lambda p: setattr(p.model.mlProgram, "version", 9),
             "the ML Program is of version 9, which is not known (known is 1)",

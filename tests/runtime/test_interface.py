@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pytest_dscoreml.errors import ExecutionError, InputError
+from pytest_dscoreml.errors import ExecutionError, InputError, LoadError
 from pytest_dscoreml.runtime import ReferenceModel
 
 
@@ -164,3 +164,15 @@ def test_unknown_names_in_the_interface(model: ReferenceModel) -> None:
     with pytest.raises(InputError) as caught:
         model.interface.input("q")
     assert str(caught.value) == "there is no input 'q' (the model has x, length)"
+
+
+def test_an_output_that_a_model_returns_twice(build: Any) -> None:
+    """coremltools declares it twice, and Core ML takes it."""
+    outputs = [("y", "float32", (2,))] * 2
+    program = build.program([("x", "float32", (2,))], outputs)
+    program.op("relu", ("y", "float32", (2,)), x="x")
+    assert ReferenceModel(program.model).predict({"x": [1, -1]})["y"].tolist() == [1, 0]
+    network = build.program([("x", "float32", (2,))], [outputs[0], ("y", "int32", (2,))])
+    network.op("relu", ("y", "float32", (2,)), x="x")
+    with pytest.raises(LoadError, match="two outputs have the same name: y, y"):
+        ReferenceModel(network.model)
