@@ -10,7 +10,8 @@ from typing import Any, Optional
 from pytest_dscoreml.errors import ModelError
 from pytest_dscoreml.heavy import import_tensorflow
 from pytest_dscoreml.model.frozen import FEATURES_INPUT, OUTPUTS, FrozenGraph, producer, read_graph
-from pytest_dscoreml.runtime.interface import Feature, Interface, read_interface
+from pytest_dscoreml.runtime.interface import Feature, Interface
+from pytest_dscoreml.runtime.interface_reader import read_interface
 from pytest_dscoreml.runtime.problems import Problems
 from pytest_dscoreml.runtime.source import open_source
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pytest_dscoreml.runtime.interface import Interface, described_function
+from pytest_dscoreml.runtime.interface import Interface
+from pytest_dscoreml.runtime.interface_reader import described_function
 from pytest_dscoreml.runtime.problems import Problems
 from pytest_dscoreml.runtime.program import Program, Value, is_numeric
 

@@ -17,7 +17,8 @@ from pytest_dscoreml.runtime.compile import compile_program
 from pytest_dscoreml.runtime.declared_types import check_types
 from pytest_dscoreml.runtime.description import check_agreement, check_description, is_state
 from pytest_dscoreml.runtime.execute import Executable
-from pytest_dscoreml.runtime.interface import Interface, read_interface
+from pytest_dscoreml.runtime.interface import Interface
+from pytest_dscoreml.runtime.interface_reader import read_interface
 from pytest_dscoreml.runtime.mil_reader import read_program
 from pytest_dscoreml.runtime.nn_interface import NETWORKS, network_interface
 from pytest_dscoreml.runtime.nn_reader import read_network

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_dscoreml.runtime.images import Image, read_preprocessing
-from pytest_dscoreml.runtime.interface import DICTIONARY, LABEL, Feature, Interface, map_to_rank5
+from pytest_dscoreml.runtime.interface import DICTIONARY, LABEL, Feature, Interface
+from pytest_dscoreml.runtime.interface_reader import map_to_rank5
 from pytest_dscoreml.runtime.problems import Problems
 
 # The kinds of models that are neural networks.
