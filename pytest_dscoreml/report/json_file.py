@@ -67,6 +67,7 @@ def document(gate: Gate, results: Results) -> dict[str, Any]:
         "engine": gate.engine_name,
         "decoders": [decoder.name for decoder in gate.decoders],
         "features": gate.settings.front_end,
+        "seconds": round(results.seconds, 1),
         "model": {
             "name": model.name,
             "sha256": model.hash,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +45,12 @@ class Results:
 
     def __init__(self) -> None:
         self.conversions: dict[str, ConversionResult] = {}
+        self._begun = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far."""
+        return time.monotonic() - self._begun
 
     def add(self, report: pytest.TestReport, carried: Mapping[str, Any], known: str | None = None) -> None:
         """Take in a report of a test and what it carried: measurements by conversion, None where there were none.

@@ -19,6 +19,7 @@ def test_the_run(demo_report, demo_run):
     report = dict(demo_report)
     conversions, model = report.pop("conversions"), report.pop("model")
     assert list(conversions) == NINE
+    assert 0 < report.pop("seconds") < 3600
     converter = report.pop("converter")
     assert sorted(converter) == ["coremltools", "numpy", "protobuf", "python", "tensorflow"]
     text = demo_run[0].stdout.str()

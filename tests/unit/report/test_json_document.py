@@ -10,9 +10,11 @@ import pytest
 from pytest_dscoreml import __version__
 from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.report import json_file
+from pytest_dscoreml.report.results import Results
 
 
-def test_the_document(gate, results):
+def test_the_document(gate, results, monkeypatch):
+    monkeypatch.setattr(Results, "seconds", 12.345)
     document = json_file.document(gate, results)
 
     conversions = document.pop("conversions")
@@ -24,6 +26,7 @@ def test_the_document(gate, results):
         "engine": "reference",
         "decoders": ["ds", "ds + scorer"],
         "features": "numpy",
+        "seconds": 12.3,
         "model": {
             "name": "static.pb",
             "sha256": gate.model.hash,

@@ -1,0 +1,246 @@
+"""The results of several runs, each with another converter, as one table: version by version, conversion by conversion.
+
+Reads what `--dscoreml-report` wrote; imports the standard library, packaging and the errors.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from packaging.version import InvalidVersion, Version
+
+from pytest_dscoreml.errors import UsageError
+from pytest_dscoreml.report.json_file import FILE_NAME, SCHEMA_VERSION
+
+COLUMNS = (
+    "environment",
+    "coremltools",
+    "conversion",
+    "verdict",
+    "logits",
+    "states",
+    "operations",
+    "seconds",
+    "kB",
+    "known defects",
+    "changed against the version before",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One conversion in one environment.
+
+    Attributes:
+        environment: the folder its results were in.
+        coremltools: the converter's version.
+        conversion: `variant-target-precision`.
+        verdict: as in the run's report.
+        logits, states: largest absolute differences; None where none was compared, the text `infinite`.
+        operations: how many the file has; None where there is no file.
+        seconds: that the conversion took.
+        size: of the file, in bytes.
+        known_defects: ids of those that showed.
+        changed: what is different from the same conversion by the version before, in words.
+    """
+
+    environment: str
+    coremltools: str
+    conversion: str
+    verdict: str
+    logits: Any
+    states: Any
+    operations: Optional[int]
+    seconds: Optional[float]
+    size: Optional[int]
+    known_defects: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One environment: its name, the versions in the converter, how long its run took, and its report."""
+
+    environment: str
+    converter: Mapping[str, str]
+    seconds: float
+    conversions: Mapping[str, Any]
+
+
+def read_runs(directory: Path) -> list[Run]:
+    """The runs whose reports are in folders of a directory, oldest coremltools first.
+
+    Raises:
+        UsageError: there is none, or one cannot be read; names the file and what was expected.
+    """
+    files = sorted(directory.glob(f"*/{FILE_NAME}"))
+    if not files:
+        raise UsageError(f"{directory}: there is no */{FILE_NAME} in it; give the directory of several reports")
+    return sorted(map(_run, files), key=lambda run: (_version(run.converter["coremltools"]), run.environment))
+
+
+def _run(file: Path) -> Run:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        if document["schema"] != SCHEMA_VERSION:
+            raise UsageError(f"{file}: its schema is {document['schema']}, expected {SCHEMA_VERSION}")
+        return Run(file.parent.name, document["converter"], document["seconds"], document["conversions"])
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"{file}: no report of a run (--dscoreml-report writes them)") from None
+
+
+def _version(text: str) -> Version:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return Version("999")
+
+
+def rows(runs: Sequence[Run]) -> list[Row]:
+    """A row for each conversion of each run, in the order of the runs."""
+    found: list[Row] = []
+    before: dict[str, Any] = {}
+    for run in runs:
+        for name, entry in run.conversions.items():
+            made, errors = entry["conversion"], entry["max_abs_error"]
+            found.append(
+                Row(
+                    environment=run.environment,
+                    coremltools=run.converter["coremltools"],
+                    conversion=name,
+                    verdict=entry["verdict"],
+                    logits=errors["logits"],
+                    states=errors["states"],
+                    operations=None if made is None else sum(made["op_counts"].values()),
+                    seconds=None if made is None else made["seconds"],
+                    size=None if made is None else made["bytes"],
+                    known_defects=tuple(sorted(set(entry["tests"]["known_defects"].values()))),
+                    changed=tuple(_changes(before[name], entry)) if name in before else (),
+                )
+            )
+        before.update(run.conversions)
+    return found
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[str]:
+    """What is different between two versions' entries of the same conversion."""
+    if before["verdict"] != now["verdict"]:
+        yield f"was {before['verdict']}"
+    if before["conversion"] is None or now["conversion"] is None:
+        return
+    old, new = before["conversion"], now["conversion"]
+    appeared = sorted(set(new["op_counts"]) - set(old["op_counts"]))
+    vanished = sorted(set(old["op_counts"]) - set(new["op_counts"]))
+    yield from ([f"new: {', '.join(appeared)}"] if appeared else [])
+    yield from ([f"gone: {', '.join(vanished)}"] if vanished else [])
+    for kind in ("inputs", "outputs"):
+        older = {feature["name"]: feature for feature in old["interface"][kind]}
+        newer = {feature["name"]: feature for feature in new["interface"][kind]}
+        different = sorted(name for name in {*older, *newer} if older.get(name) != newer.get(name))
+        if different:
+            yield f"{kind} declared otherwise: {', '.join(different)}"
+    versions = [made["interface"]["specification_version"] for made in (old, new)]
+    if versions[0] != versions[1]:
+        yield f"specification version {versions[0]} to {versions[1]}"
+    yield from ([f"known defect: {one}" for one in sorted(_defects(now) - _defects(before))])
+    yield from ([f"no longer: {one}" for one in sorted(_defects(before) - _defects(now))])
+
+
+def _defects(entry: Mapping[str, Any]) -> set[str]:
+    return set(entry["tests"]["known_defects"].values())
+
+
+def to_json(runs: Sequence[Run]) -> str:
+    """The table as JSON: the environments with their versions and seconds, and the rows."""
+    total = sum(run.seconds for run in runs)
+    environments = [
+        {
+            "name": run.environment,
+            "converter": dict(run.converter),
+            "seconds": run.seconds,
+            "share": round(run.seconds / total, 3) if total else 0.0,
+        }
+        for run in runs
+    ]
+    document = {"environments": environments, "rows": [asdict(row) for row in rows(runs)]}
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def to_markdown(runs: Sequence[Run]) -> str:
+    """The table as Markdown: environments first, then the rows."""
+    return "\n\n".join("\n".join(_markdown(*table)) for table in _tables(runs)) + "\n"
+
+
+def to_html(runs: Sequence[Run]) -> str:
+    """The table as one HTML page that needs nothing else."""
+    tables = "\n".join(_html(*table) for table in _tables(runs))
+    return _PAGE.format(tables=tables)
+
+
+def _tables(runs: Sequence[Run]) -> list[tuple[Sequence[str], list[Sequence[str]]]]:
+    total = sum(run.seconds for run in runs)
+    names = ("python", "coremltools", "tensorflow", "numpy", "protobuf")
+    environments: list[Sequence[str]] = [
+        (
+            run.environment,
+            *(run.converter[name] for name in names),
+            f"{run.seconds:.0f}",
+            f"{run.seconds / total:.0%}" if total else "",
+        )
+        for run in runs
+    ]
+    return [(("environment", *names, "seconds", "share"), environments), (COLUMNS, [_cells(row) for row in rows(runs)])]
+
+
+def _cells(row: Row) -> Sequence[str]:
+    return (
+        row.environment,
+        row.coremltools,
+        row.conversion,
+        row.verdict,
+        _number(row.logits),
+        _number(row.states),
+        "" if row.operations is None else str(row.operations),
+        "" if row.seconds is None else f"{row.seconds:.1f}",
+        "" if row.size is None else f"{row.size / 1000:.0f}",
+        ", ".join(row.known_defects),
+        "; ".join(row.changed),
+    )
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else f"{value:.1e}"
+
+
+def _markdown(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
+    rule = "|" + "---|" * len(columns)
+    return [f"| {' | '.join(columns)} |", rule, *(f"| {' | '.join(line)} |" for line in lines)]
+
+
+def _html(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in columns)
+    body = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Core ML conversions by version of coremltools</title>
+<style>
+:root {{ color-scheme: light dark; font: 14px/1.4 system-ui, sans-serif; }}
+table {{ border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto; }}
+th, td {{ border: 1px solid #8886; padding: .2em .6em; text-align: left; white-space: nowrap; }}
+</style>
+<h1>Core ML conversions by version of coremltools</h1>
+{tables}
+</html>
+"""
