@@ -33,7 +33,7 @@ class Output:
     """
 
     name: str
-    value: weakref.ref[NDArray[Any]]
+    array: weakref.ref[NDArray[Any]]
     half: bool
     in_double: InDouble
 
@@ -114,7 +114,7 @@ class Recorder:
         self.current.predictions += 1
         self.current.unjudged += self._unjudged
         half = "fp16" in (kind.precision, self._precision_of(kind))
-        self._outputs = [output for output in self._outputs if output.value() is not None] + [
+        self._outputs = [output for output in self._outputs if output.array() is not None] + [
             Output(name, weakref.ref(value), half, in_double)
             for name, value in outputs.items()
             if isinstance(value, np.ndarray)
@@ -123,7 +123,7 @@ class Recorder:
     def output(self, value: Any) -> Optional[Output]:
         """What there is to know of an array that came out of a prediction; ``None`` if it did not."""
         for output in reversed(self._outputs):
-            if output.value() is value:
+            if output.array() is value:
                 return output
         return None
 

@@ -91,28 +91,25 @@ def _counted(check: Any, recorder: Recorder) -> Any:
     def assert_allclose(
         actual: Any, desired: Any, rtol: float = 1e-07, atol: float = 0, *args: Any, **kwargs: Any
     ) -> Any:
-        output = recorder.output(actual)
-        expected = desired
+        output, obtained, expected = recorder.output(actual), actual, desired
         if output is None:
-            output, expected = recorder.output(desired), actual
+            output, obtained, expected = recorder.output(desired), desired, actual
         if output is not None:
             agrees, detail = (
-                judge(expected=expected, obtained=output.value, admitted=recorder.admitted)
-                if output.half
-                else (True, "")
+                judge(expected=expected, obtained=obtained, admitted=recorder.admitted) if output.half else (True, "")
             )
             recorder.compared(agrees, detail, half=output.half)
         try:
             return check(actual, desired, rtol, atol, *args, **kwargs)
         except AssertionError:
             if output is not None:
-                recorder.failed_comparing(_beyond(output, expected, rtol, atol))
+                recorder.failed_comparing(_beyond(output, obtained, expected, rtol, atol))
             raise
 
     return assert_allclose
 
 
-def _beyond(output: Output, expected: Any, rtol: float, atol: float) -> bool:
+def _beyond(output: Output, obtained: Any, expected: Any, rtol: float, atol: float) -> bool:
     if not output.half:
         return False
     try:
@@ -120,7 +117,7 @@ def _beyond(output: Output, expected: Any, rtol: float, atol: float) -> bool:
     except RuntimeModelError:
         # A state, for one, is no longer what it was.
         return False
-    return beyond_float16(expected=expected, obtained=output.value, exact=exact, rtol=rtol, atol=atol)
+    return beyond_float16(expected=expected, obtained=obtained, exact=exact, rtol=rtol, atol=atol)
 
 
 def _admitting(compare: Any, recorder: Recorder) -> Any:

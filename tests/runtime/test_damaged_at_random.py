@@ -49,7 +49,8 @@ def change_at_random(message: Any, drawn: random.Random) -> None:
             del value[key]
         elif hasattr(value[key], "ListFields"):
             change_at_random(value[key], drawn)
-    elif field.label == field.LABEL_REPEATED:
+    elif not isinstance(value, (bool, int, float, str, bytes)) and not hasattr(value, "ListFields"):
+        # Repeated; how a field says so itself differs from protobuf to protobuf.
         items = [copy.deepcopy(item) for item in value]
         at = drawn.randrange(len(items))
         if nested and drawn.random() < 0.85:
