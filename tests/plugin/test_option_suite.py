@@ -20,6 +20,7 @@ SUITE = {
     "test_interface.py",
     "test_padding.py",
     "test_probabilities.py",
+    "test_recipe.py",
     "test_reload.py",
     "test_states.py",
     "test_transcription.py",

@@ -21,7 +21,7 @@ LISTS = {
 }
 NUMBERS = ("lm-alpha", "lm-beta")
 #: Their values are paths: what is wrong with one shows where it is opened.
-PATHS = ("model", "alphabet", "converter", "cache-dir", "audio", "scorer", "report")
+PATHS = ("model", "alphabet", "converter", "cache-dir", "audio", "scorer", "xfails", "report")
 
 CASES = [
     *(
