@@ -180,3 +180,17 @@ def test_suppression_is_tensorflows(tf: Any, count: int, classes: int, most: int
     fields = {"iouThreshold": 0.3, "scoreThreshold": -1.0, "maxBoxes": most}
     for one, other in zip(layer("NonMaximumSuppression", boxes, scores, **fields), found):
         same(one, other)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda x: mil.find("topk", 15).function(x=x, k=1, axis=5), "axis 5 of an array of rank 2"),
+        (lambda x: mil.find("split", 15).function(x=x, axis=-3, num_splits=1), "axis -3 of an array of rank 2"),
+        (lambda x: mil.find("gather", 15).function(x=x, indices=np.array([0]), axis=2), "axis 2 of an array of rank 2"),
+        (lambda x: mil.find("band_part", 15).function(x=x[0]), "a band of an array of rank 1, expected 2 or more"),
+    ],
+)
+def test_axes_that_are_not_there(call: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        call(np.zeros((2, 3), np.float32))

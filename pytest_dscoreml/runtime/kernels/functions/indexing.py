@@ -1,4 +1,4 @@
-"""Gather and scatter: indices are checked before they are used. Imports only NumPy."""
+"""Gather and scatter: indices are checked before they are used. Imports only NumPy and shapes."""
 
 # mypy: disable-error-code="no-any-return"
 # NumPy types what its ufuncs return as Any.
@@ -9,6 +9,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from pytest_dscoreml.runtime.kernels.functions.shapes import axis_of
 from pytest_dscoreml.runtime.registry import Array
 
 _COMBINE: dict[str, Callable[..., Any]] = {
@@ -38,11 +39,11 @@ def checked(indices: Array, size: int, *, wrap: bool) -> Array:
 
 def gather(x: Array, indices: Array, axis: int, *, wrap: bool, batch_dims: int = 0) -> Array:
     """The slices of x at ``indices`` along ``axis``: x.shape[:axis] + indices.shape + x.shape[axis + 1:]."""
-    axis = _axis(axis, x.ndim)
+    axis = axis_of(axis, x.ndim)
     indices = checked(indices, x.shape[axis], wrap=wrap)
     if batch_dims == 0:
         return np.take(x, indices, axis)
-    batch_dims = _axis(batch_dims, indices.ndim + 1)
+    batch_dims = axis_of(batch_dims, indices.ndim + 1)
     if x.shape[:batch_dims] != indices.shape[:batch_dims] or axis < batch_dims:
         raise ValueError(f"the first {batch_dims} axes of {x.shape} and {indices.shape} differ, or axis {axis} is one")
     batch = x.shape[:batch_dims]
@@ -53,7 +54,7 @@ def gather(x: Array, indices: Array, axis: int, *, wrap: bool, batch_dims: int =
 
 def gather_along_axis(x: Array, indices: Array, axis: int, *, wrap: bool) -> Array:
     """Element-wise choice along ``axis``; the result has the shape of ``indices``."""
-    axis = _axis(axis, x.ndim)
+    axis = axis_of(axis, x.ndim)
     _along(x, indices, axis)
     return np.take_along_axis(x, checked(indices, x.shape[axis], wrap=wrap), axis)
 
@@ -74,7 +75,7 @@ def gather_nd(x: Array, indices: Array, *, wrap: bool, batch_dims: int = 0) -> A
 
 def scatter(data: Array, indices: Array, updates: Array, axis: int, mode: str, *, wrap: bool) -> Array:
     """Combine ``updates`` into ``data`` at ``indices`` along ``axis``; writes into ``data`` and returns it."""
-    axis = _axis(axis, data.ndim)
+    axis = axis_of(axis, data.ndim)
     indices = checked(indices, data.shape[axis], wrap=wrap)
     expected = data.shape[:axis] + indices.shape + data.shape[axis + 1 :]
     if updates.shape != expected:
@@ -92,7 +93,7 @@ def scatter(data: Array, indices: Array, updates: Array, axis: int, mode: str, *
 
 def scatter_along_axis(data: Array, indices: Array, updates: Array, axis: int, mode: str, *, wrap: bool) -> Array:
     """Combine ``updates`` into ``data`` element by element along ``axis``; writes into ``data`` and returns it."""
-    axis = _axis(axis, data.ndim)
+    axis = axis_of(axis, data.ndim)
     if indices.shape != updates.shape:
         raise ValueError(f"updates have shape {updates.shape}, indices {indices.shape}")
     _along(data, indices, axis)
@@ -126,12 +127,6 @@ def _along(x: Array, indices: Array, axis: int) -> None:
         have != want for number, (have, want) in enumerate(zip(indices.shape, x.shape)) if number != axis
     ):
         raise ValueError(f"indices of shape {indices.shape} along axis {axis} of shape {x.shape}")
-
-
-def _axis(axis: int, rank: int) -> int:
-    if not -rank <= axis < rank:
-        raise ValueError(f"axis {axis} of an array of rank {rank}")
-    return axis % rank
 
 
 def _vectors(x: Array, indices: Array, *, wrap: bool, batch_dims: int = 0) -> tuple[Array, ...]:

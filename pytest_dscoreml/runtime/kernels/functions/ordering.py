@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_dscoreml.runtime.kernels.functions.shapes import check_size
+from pytest_dscoreml.runtime.kernels.functions.shapes import axis_of, check_size
 from pytest_dscoreml.runtime.registry import Array
 
 
@@ -21,7 +21,7 @@ def argsort(x: Array, axis: int, *, ascending: bool) -> Array:
 
 def topk(x: Array, k: int, axis: int, *, ascending: bool) -> tuple[Array, Array]:
     """The ``k`` greatest values (or least, if ``ascending``) along ``axis``, sorted, and their int32 indices; -1: all."""
-    size = x.shape[axis]
+    size = x.shape[axis_of(axis, x.ndim)]
     if not -1 <= k <= size:
         raise ValueError(f"the top {k} of {size} values")
     order = argsort(x, axis, ascending=ascending)
@@ -47,6 +47,8 @@ def one_hot(indices: Array, size: int, axis: int, on: Any, off: Any) -> Array:
 
 def band_part(x: Array, lower: int, upper: int) -> Array:
     """x with zeros outside a band of the last two axes; a negative bound keeps everything on its side."""
+    if x.ndim < 2:
+        raise ValueError(f"a band of an array of rank {x.ndim}, expected 2 or more")
     rows, columns = np.ogrid[: x.shape[-2], : x.shape[-1]]
     below, above = rows - columns, columns - rows
     kept = ((lower < 0) | (below <= lower)) & ((upper < 0) | (above <= upper))

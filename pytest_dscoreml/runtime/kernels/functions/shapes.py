@@ -32,6 +32,13 @@ def as_images(x: Array) -> Array:
     return x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:])
 
 
+def axis_of(axis: int, rank: int) -> int:
+    """The number from 0 on of an axis that may count from the end; ValueError when there is none."""
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis {axis} of an array of rank {rank}")
+    return axis % rank
+
+
 def check_parts(number: int) -> None:
     """Refuse a number of parts that no model has, before they are made."""
     if number > MOST_PARTS:
@@ -144,6 +151,7 @@ def concat(values: Arrays, axis: int, *, interleave: bool) -> Array:
 
 def split(x: Array, axis: int, *, number: Optional[int], sizes: Optional[Ints]) -> list[Array]:
     """``number`` equal parts of x along ``axis``, or parts of the given sizes."""
+    axis = axis_of(axis, x.ndim)
     if sizes:
         if number is not None and number != len(sizes):
             raise ValueError(f"{number} parts with {len(sizes)} sizes")
@@ -155,7 +163,6 @@ def split(x: Array, axis: int, *, number: Optional[int], sizes: Optional[Ints]) 
     check_parts(number)
     if x.shape[axis] % number:
         raise ValueError(f"axis {axis} of size {x.shape[axis]} cannot be cut into {number} equal parts")
-    axis = axis % x.ndim
     width = x.shape[axis] // number
     before = (slice(None),) * axis
     return [x[(*before, slice(start, start + width))] for start in (width * part for part in range(number))]
