@@ -179,7 +179,12 @@ def test_fill_range_broadcast() -> None:
     assert run("fill", shape=(2,), value=np.array(3, np.int32)).tolist() == [3, 3]
     assert run("fill", shape=(1,)).dtype == np.float32
     assert run("fill_like", ios=16, ref_tensor=np.zeros((2,)), value=np.float32(1)).tolist() == [1, 1]
-    assert layer("fillDynamic", (2,), value=2.0).tolist() == layer("fillStatic", targetShape=(2,), value=2.0).tolist()
+    for held in (np.array([2.0]), np.array([[2.0]])):
+        filled = layer("fillDynamic", held, value=2.0).tolist()
+        assert filled == layer("fillStatic", targetShape=(2,), value=2.0).tolist()
+    for held in (np.ones((2, 2)), np.array([1.5]), np.array([np.nan])):
+        with pytest.raises(ValueError, match="expected a vector of integers"):
+            layer("fillDynamic", held)
     assert layer("fillLike", np.zeros(2), value=2.0).tolist() == [2, 2]
     assert run("range_1d", start=np.int32(1), end=np.int32(6), step=np.int32(2)).tolist() == [1, 3, 5]
     assert run("range_1d", start=np.int32(3), end=np.int32(0), step=np.int32(-2)).tolist() == [3, 1]

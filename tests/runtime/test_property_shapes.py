@@ -329,7 +329,7 @@ def test_fill(shape: Any, dtype: str, value: int) -> None:
     exactly(run("fill", shape=shape), np.zeros(shape, np.float32), "float32")
     for obtained in (
         layer("fillStatic", targetShape=shape, value=float(value)),
-        layer("fillDynamic", shape, value=float(value)),
+        layer("fillDynamic", np.array(shape, np.float32), value=float(value)),
         layer("fillLike", np.zeros(shape, np.float32), value=float(value)),
     ):
         exactly(obtained, np.full(shape, value), "float32")

@@ -189,9 +189,15 @@ def fill_static(*, targetShape: Ints, value: float = 0.0) -> Array:
 
 
 @nn.kernel("fillDynamic", fresh=True, grows=True)
-def fill_dynamic(shape: Ints, *, value: float = 0.0) -> Array:
-    """The shape that the input holds, filled with ``value``."""
-    return functions.full(shape, value, np.float32)
+def fill_dynamic(shape: Array, *, value: float = 0.0) -> Array:
+    """The shape that the input holds, filled with ``value``.
+
+    The converter stacks numbers of rank 1, as all are here, to an array [1, n] where it means a vector.
+    """
+    sizes = shape.reshape(-1).tolist()
+    if max(shape.shape, default=1) != shape.size or not all(float(size).is_integer() for size in sizes):
+        raise ValueError(f"a shape of {sizes} in an array of shape {shape.shape}, expected a vector of integers")
+    return functions.full([int(size) for size in sizes], value, np.float32)
 
 
 @nn.kernel("fillLike", fresh=True)
