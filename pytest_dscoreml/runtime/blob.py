@@ -79,9 +79,11 @@ class WeightFile:
         needed = packed_bytes(count, dtype) if dtype in SUB_BYTE else count * np.dtype(dtype).itemsize
         if size != needed:
             raise LoadError(f"{place}: holds {size} bytes, {dtype}{shape} takes {needed}")
-        left = 8 * needed - count * _bits(dtype) if dtype in SUB_BYTE else 0
-        if padding != left:
-            raise LoadError(f"{place}: declares {padding} bits of padding, {dtype}{shape} leaves {left}")
+        if dtype in SUB_BYTE:
+            # Before coremltools 8 the number was left as memory had it; types of less than a byte are newer than that.
+            left = 8 * needed - count * _bits(dtype)
+            if padding != left:
+                raise LoadError(f"{place}: declares {padding} bits of padding, {dtype}{shape} leaves {left}")
         if start + size > total:
             raise LoadError(f"{place}: data at {start} to {start + size} lies outside the file's {total} bytes")
         if dtype in SUB_BYTE:

@@ -115,6 +115,16 @@ def test_padding_that_the_number_of_elements_does_not_leave(
     assert f"declares {left + 1} bits of padding, {dtype}(5,) leaves {left}" in str(caught.value)
 
 
+def test_padding_of_whole_bytes_says_nothing(build: Any, tmp_path: Path) -> None:
+    """coremltools up to 7.2 writes there what memory held before."""
+    program = build.program([("x", "float32", (2,))], [("y", "float32", (2,))])
+    program.blob("w", "float32", (2,), 64)
+    program.op("add", ("y", "float32", (2,)), x="x", y="w")
+    held = weights(np.array([3, 4], np.float32).tobytes(), 2, padding=10183113700010841600)
+    (tmp_path / "weight.bin").write_bytes(held)
+    assert ReferenceModel(program.model, weights_dir=tmp_path).predict({"x": [1, 2]})["y"].tolist() == [4, 6]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_damaged_weight_files_never_crash(package: Path, seed: int) -> None:
     """Flipped bits, missing ends and other metadata: refused, or a weight of another value."""
