@@ -131,10 +131,10 @@ class GateSession:
         if call.excinfo is not None and call.excinfo.errisinstance(REPORTED):
             report.longrepr = failure_text(call.excinfo.value, item, self.config)
         defect = item.stash.get(DEFECT, None)
-        if defect is not None and report.when == "call":
+        if defect is not None and hasattr(report, "wasxfail"):
             setattr(report, KNOWN, defect.id)
-            if report.failed and call.excinfo is None:
-                report.longrepr = defect.stale
+        elif defect is not None and report.when == "call" and report.failed and call.excinfo is None:
+            report.longrepr = defect.stale
         measured = item.stash.get(MEASURED, {})
         if report.when == "call" or report.outcome != "passed":
             names = [spec.usual.name for spec in conversions_of(item)]

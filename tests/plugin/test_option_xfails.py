@@ -80,3 +80,37 @@ def test_a_file_that_cannot_be_read(refusal):
     assert refusal("--dscoreml-xfails=nowhere.toml") == (
         "--dscoreml-xfails=nowhere.toml: No such file or directory; give a TOML file of known defects"
     )
+
+
+def test_a_test_that_skips_itself_shows_no_defect(gate, xfails, pytester):
+    pytester.makepyfile(
+        test_mine="""
+        import pytest
+
+        def test_mine(dscoreml_conversion):
+            pytest.skip("not here")
+        """
+    )
+    gate("--dscoreml-suite=off", "--dscoreml-report=report", xfails("test_mine")).assert_outcomes(skipped=1)
+    (made,) = json.loads((pytester.path / "report" / "results.json").read_text())["conversions"].values()
+    assert (len(made["tests"]["skipped"]), made["tests"]["known_defects"]) == (1, {})
+
+
+def test_a_defect_that_keeps_the_file_from_being_made(gate, xfails, pytester):
+    """The fixture fails, before the test itself begins: that is the defect too."""
+    pytester.makepyfile(
+        test_mine="""
+        import pytest
+        from pytest_dscoreml.errors import ConversionError
+
+        @pytest.fixture
+        def refused(dscoreml_conversion):
+            raise ConversionError("as known")
+
+        def test_mine(refused):
+            pass
+        """
+    )
+    gate("--dscoreml-suite=off", "--dscoreml-report=report", xfails("test_mine")).assert_outcomes(xfailed=1)
+    (made,) = json.loads((pytester.path / "report" / "results.json").read_text())["conversions"].values()
+    assert (made["tests"]["skipped"], list(made["tests"]["known_defects"].values())) == ([], ["mine"])
