@@ -260,20 +260,23 @@ def _parse(option: Option, text: str) -> Any:
 
 
 def _texts(config: pytest.Config, option: Option) -> Sequence[str]:
-    """What was given for an option, as text."""
+    """What was given for an option, as text, or its default."""
+    given = _given_texts(config, option)
+    if given is not None:
+        return given
+    return [] if option.default is None else [option.default]
+
+
+def _given_texts(config: pytest.Config, option: Option) -> Optional[Sequence[str]]:
+    """What somebody set for an option, on the command line or else in the ini file; None where nobody did."""
     given = config.getoption(option.ini)
     if given is not None:
         return list(given) if option.multiple else [given]
     stored: Any = config.getini(option.ini)
-    if stored:
-        texts = list(stored) if option.multiple else [stored]
-        return [_from_ini_file(config, option, text) if option.is_path else text for text in texts]
-    return [] if option.default is None else [option.default]
-
-
-def _is_given(config: pytest.Config, option: Option) -> bool:
-    """Whether somebody set an option, on the command line or in the ini file."""
-    return config.getoption(option.ini) is not None or bool(config.getini(option.ini))
+    if not stored:
+        return None
+    texts = list(stored) if option.multiple else [stored]
+    return [_from_ini_file(config, option, text) if option.is_path else text for text in texts]
 
 
 def _from_ini_file(config: pytest.Config, option: Option, text: str) -> str:
@@ -326,7 +329,7 @@ class Settings:
         """
         return dataclasses.replace(
             cls.from_values({option.name: value(config, option) for option in OPTIONS}),
-            given=frozenset(option.name for option in OPTIONS if _is_given(config, option)),
+            given=frozenset(option.name for option in OPTIONS if _given_texts(config, option) is not None),
         )
 
     @classmethod

@@ -1,6 +1,6 @@
 """Known defects of the converter: which promise they break, in which versions and conversions. Read from TOML files.
 
-Imports the standard library, packaging and `pytest_dscoreml.errors` only.
+Imports the standard library, packaging, its neighbour for versions and `pytest_dscoreml.errors` only.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
 
+from pytest_dscoreml.conversion.versions import version_of
 from pytest_dscoreml.errors import UsageError
 
 if sys.version_info >= (3, 11):
@@ -55,11 +55,7 @@ class KnownDefect:
         """Whether a test of a promise is expected to fail on that conversion, made by that version."""
         if self.promise not in (promise, test) or not any(fnmatchcase(conversion, one) for one in self.conversions):
             return False
-        try:
-            return self.coremltools.contains(Version(coremltools), prereleases=True)
-        except InvalidVersion:
-            # A version that says nothing is a build of somebody's own: what was not mended so far is expected of it.
-            return self.coremltools.contains(Version("999"), prereleases=True)
+        return self.coremltools.contains(version_of(coremltools), prereleases=True)
 
     def __str__(self) -> str:
         return f"known defect {self.id}: {self.reason}" + (f" ({self.link})" if self.link else "")

@@ -1,19 +1,17 @@
 """What to convert: variant x target x precision, and what the converter is asked for in each case.
 
-Imports the standard library, packaging and `pytest_dscoreml.errors` only.
+Imports the standard library, its neighbour for versions and `pytest_dscoreml.errors` only.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
-
+from pytest_dscoreml.conversion.versions import version_of
 from pytest_dscoreml.errors import UsageError
 
 #: The outputs a conversion is asked for; naming them makes the converter leave the features sub-graph out.
@@ -127,17 +125,9 @@ class ConversionSpec:
 
 def unavailable(spec: ConversionSpec, coremltools: str) -> str | None:
     """Why that version of coremltools cannot make a conversion at all; None where it can."""
-    if spec.target is Target.MLPROGRAM and major_version(coremltools) < MLPROGRAM_SINCE:
+    if spec.target is Target.MLPROGRAM and version_of(coremltools).major < MLPROGRAM_SINCE:
         return f"coremltools {coremltools} writes no ML Programs; {MLPROGRAM_SINCE}.0 was the first that did"
     return None
-
-
-def major_version(text: str) -> int:
-    """The first number of a version; one that cannot be read counts as the newest."""
-    try:
-        return Version(text).major
-    except InvalidVersion:
-        return sys.maxsize
 
 
 def _choice(kind: type[_Choice], value: str) -> _Choice:

@@ -1,6 +1,6 @@
 """The results of several runs, each with another converter, as one table: version by version, conversion by conversion.
 
-Reads what `--dscoreml-report` wrote; imports the standard library, packaging and the errors.
+Reads what `--dscoreml-report` wrote; imports the standard library, how versions compare, and the errors.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from packaging.version import InvalidVersion, Version
-
+from pytest_dscoreml.conversion.versions import version_of
 from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.report.json_file import FILE_NAME, SCHEMA_VERSION
 
@@ -81,7 +80,7 @@ def read_runs(directory: Path) -> list[Run]:
     files = sorted(directory.glob(f"*/{FILE_NAME}"))
     if not files:
         raise UsageError(f"{directory}: there is no */{FILE_NAME} in it; give the directory of several reports")
-    return sorted(map(_run, files), key=lambda run: (_version(run.converter["coremltools"]), run.environment))
+    return sorted(map(_run, files), key=lambda run: (version_of(run.converter["coremltools"]), run.environment))
 
 
 def _run(file: Path) -> Run:
@@ -94,13 +93,6 @@ def _run(file: Path) -> Run:
         raise UsageError(f"{file}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError):
         raise UsageError(f"{file}: no report of a run (--dscoreml-report writes them)") from None
-
-
-def _version(text: str) -> Version:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return Version("999")
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:
