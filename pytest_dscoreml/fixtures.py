@@ -117,11 +117,26 @@ def dscoreml_comparisons(
     return {spec.variant: _comparison(request.node, dscoreml_gate, spec) for spec in conversions_of(request.node)}
 
 
+@pytest.fixture(scope="session")
+def dscoreml_converters(request: pytest.FixtureRequest, dscoreml_gate: Gate) -> Mapping[str, Engine]:
+    """The engines of one conversion as made by each converter of the run, by the converters' labels."""
+    specs: list[ConversionSpec] = request.param
+    return {spec.converter: dscoreml_gate.engine(spec) for spec in specs}
+
+
+@pytest.fixture
+def dscoreml_converter_comparisons(
+    request: pytest.FixtureRequest, dscoreml_gate: Gate, dscoreml_converters: Mapping[str, Engine]
+) -> Mapping[str, Comparison]:
+    """As `dscoreml_comparison`, for each of `dscoreml_converters`."""
+    return {spec.converter: _comparison(request.node, dscoreml_gate, spec) for spec in conversions_of(request.node)}
+
+
 def _comparison(node: pytest.Item, gate: Gate, spec: ConversionSpec) -> Comparison:
     """A comparison whose measurements are kept with the test."""
     from pytest_dscoreml.agreement.comparing import Comparison
 
-    label = f"{spec.variant}, {spec.target}, {spec.precision}"
+    label = ", ".join(filter(None, [spec.variant, spec.target, spec.precision, spec.converter]))
     comparison = Comparison(label, gate.tolerances(spec), gate.model.metadata.alphabet)
     node.stash.setdefault(MEASURED, {})[spec.name] = comparison.measured
     return comparison
@@ -163,7 +178,7 @@ def dscoreml_cut_cases(dscoreml_gate: Gate) -> SearchStrategy[Any]:
 
 
 @pytest.fixture(scope="session")
-def dscoreml_settings(pytestconfig: pytest.Config, dscoreml_gate: Gate) -> settings:
+def dscoreml_settings(dscoreml_gate: Gate) -> settings:
     """Hypothesis's settings for the gate.
 
     Every run draws the same examples, so that the verdict hangs on the conversion alone; `--hypothesis-seed` draws others.
@@ -173,7 +188,7 @@ def dscoreml_settings(pytestconfig: pytest.Config, dscoreml_gate: Gate) -> setti
     return settings(
         max_examples=dscoreml_gate.settings.max_examples,
         deadline=None,
-        derandomize=pytestconfig.getoption("--hypothesis-seed", None) is None,
+        derandomize=dscoreml_gate.settings.seed is None,
         database=None,
         # One cause shows as several errors (a state, then a probability): the first to be shrunk is enough.
         report_multiple_bugs=False,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,23 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from pytest_dscoreml.agreement.tolerances import BY_PRECISION, Tolerances
 from pytest_dscoreml.conversion.cache import Cache
-from pytest_dscoreml.conversion.convert import Conversion, convert
+from pytest_dscoreml.conversion.convert import convert
 from pytest_dscoreml.conversion.defects import known_defects
 from pytest_dscoreml.conversion.process import Converter
-from pytest_dscoreml.conversion.variants import ConversionSpec, Variant, select, unavailable
-from pytest_dscoreml.engines.choosing import engine_name, open_engine
-from pytest_dscoreml.engines.protocol import Engine, Floats, Outputs
+from pytest_dscoreml.conversion.variants import ConversionSpec, select, unavailable
+from pytest_dscoreml.engines.protocol import Floats, Outputs
 from pytest_dscoreml.engines.streaming import recognise
 from pytest_dscoreml.engines.tensorflow import TensorFlowEngine
 from pytest_dscoreml.errors import AudioError, ConversionError, ModelError, UsageError
 from pytest_dscoreml.model.alphabet import Alphabet
 from pytest_dscoreml.model.demo import DEMO, Utterance, demo_speech
-from pytest_dscoreml.model.loading import Model, load_model
+from pytest_dscoreml.model.loading import load_model
 from pytest_dscoreml.model.metadata import Metadata
-from pytest_dscoreml.options import TARGET, Settings
-from pytest_dscoreml.runtime import ReferenceModel
+from pytest_dscoreml.options import CONVERTER, TARGET, Settings
+from pytest_dscoreml.run import Run
 from pytest_dscoreml.speech.audio import read_wav
 from pytest_dscoreml.speech.decoding import Decoder, choose_decoder
 from pytest_dscoreml.speech.features import FeatureConfig, graph_mfcc, mfcc, whiten, windows
@@ -46,7 +45,7 @@ class Recording:
     windows: Floats
 
 
-class Gate:
+class Gate(Run):
     """Opens the model, its conversions, engines, speech and decoders for one run.
 
     Args:
@@ -58,36 +57,30 @@ class Gate:
     """
 
     def __init__(self, settings: Settings, failed: Mapping[str, str] | None = None) -> None:
-        self.settings = settings
-        self.engine_name = engine_name(settings.engine)
+        super().__init__(settings)
         self.cache = Cache(settings.cache_dir)
-        self.converter = Converter(settings.converter, timeout_seconds=settings.converter_timeout)
-        self.converter_versions = dict(self.converter.versions())
+        self.converters = _labelled(settings)
+        self.versions = {label: converter.versions() for label, converter in self.converters.items()}
         self.defects = known_defects(settings.xfails)
-        chosen = select(settings.variants, settings.targets, settings.precisions)
-        #: The conversions under test, and why others that were chosen cannot be made by this converter.
+        plain = select(settings.variants, settings.targets, settings.precisions)
+        chosen = [dataclasses.replace(spec, converter=label) for spec in plain for label in self.converters]
         self.unavailable = self._unavailable(chosen)
         self.specs = tuple(spec for spec in chosen if spec not in self.unavailable)
-        self.model: Model = load_model(
+        self.model = load_model(
             settings.model, exports=self.cache.directory / "graphs", metadata=_metadata(settings.alphabet)
         )
         self._check_alphabet()
         self.recordings: tuple[Recording, ...] = tuple(map(self._recording, self._utterances()))
-        self.decoders: tuple[Decoder, ...] = self._choose_decoders()
-        #: The conversions that will be asked for: the first to be asked for has all of them made, in one process.
-        self.wanted: Sequence[ConversionSpec] = self.specs
-        self.progress: Callable[[str], None] = lambda line: None
+        self.decoders = self._choose_decoders()
+        self.wanted = self.specs
         self._failed = dict(failed or {})
-        self._conversions: dict[ConversionSpec, Conversion | ConversionError] = {}
-        self._files: dict[ConversionSpec, ReferenceModel] = {}
-        self._engines: dict[ConversionSpec, Engine] = {}
         self._expected: dict[Recording, Outputs] = {}
         self._obtained: dict[tuple[ConversionSpec, Recording], Outputs] = {}
         self._texts: dict[tuple[str, str], str] = {}
 
     def _unavailable(self, chosen: Sequence[ConversionSpec]) -> dict[ConversionSpec, str]:
-        """What this converter has not; an error where it was asked for by name, or nothing is left."""
-        reasons = {spec: unavailable(spec, self.converter_versions["coremltools"]) for spec in chosen}
+        """What a converter has not; an error where it was asked for by name, or nothing is left."""
+        reasons = {spec: unavailable(spec, self.coremltools_of(spec)) for spec in chosen}
         missing = {spec: reason for spec, reason in reasons.items() if reason is not None}
         for spec, reason in missing.items():
             if TARGET.name in self.settings.given or len(missing) == len(chosen):
@@ -161,38 +154,6 @@ class Gate:
         """TensorFlow on the static graph."""
         return TensorFlowEngine(self.model.graphs["static"].path)
 
-    def engine(self, spec: ConversionSpec) -> Engine:
-        """The engine that runs a conversion.
-
-        Raises:
-            ConversionError: the conversion failed.
-            EngineError: the engine refuses it.
-        """
-        if spec not in self._engines:
-            self._engines[spec] = self.open(self.conversion(spec).path, spec)
-        return self._engines[spec]
-
-    def open(self, path: Path, spec: ConversionSpec) -> Engine:
-        """An engine of its own on a file of that conversion's kind; raises EngineError where it refuses the file."""
-        n_steps = None if spec.variant is Variant.DYNAMIC else self.model.n_steps
-        units = self.settings.compute_units
-        return open_engine(self.engine_name, path, self.model.geometry, n_steps, compute_units=units)
-
-    def file(self, spec: ConversionSpec) -> ReferenceModel:
-        """The converted file as the runtime reads it, whatever engine runs it: its interface and its operations.
-
-        Raises:
-            ConversionError: the conversion failed.
-            RuntimeModelError: the file is damaged, or has an operation the runtime does not know.
-        """
-        if spec not in self._files:
-            self._files[spec] = ReferenceModel(self.conversion(spec).path)
-        return self._files[spec]
-
-    def tolerances(self, spec: ConversionSpec) -> Tolerances:
-        """The tolerances of a conversion's precision."""
-        return BY_PRECISION[spec.precision.value]
-
     def expected(self, recording: Recording) -> Outputs:
         """The reference's outputs for the whole of a recording, computed once."""
         if recording not in self._expected:
@@ -237,12 +198,14 @@ class Gate:
         for spec in wanted:
             if spec.name in self._failed:
                 self._conversions[spec] = ConversionError(self._failed[spec.name])
-        missing = [spec for spec in wanted if spec not in self._conversions]
-        if missing:
+        for label, converter in self.converters.items():
+            missing = [spec for spec in wanted if spec.converter == label and spec not in self._conversions]
+            if not missing:
+                continue
             made = convert(
                 self.model.paths,
                 missing,
-                converter=self.converter,
+                converter=converter,
                 cache=self.cache,
                 n_steps=self.model.n_steps,
                 longest=self.longest,
@@ -250,30 +213,6 @@ class Gate:
                 window=(self.model.geometry.n_window, self.model.geometry.n_input),
             )
             self._conversions.update(made)
-
-    @property
-    def failures(self) -> dict[str, str]:
-        """The conversions that failed so far, with the reason, by name."""
-        return {spec.name: str(made) for spec, made in self._conversions.items() if isinstance(made, ConversionError)}
-
-    @property
-    def conversions(self) -> dict[str, Conversion]:
-        """The conversions made so far, by name."""
-        return {spec.name: made for spec, made in self._conversions.items() if isinstance(made, Conversion)}
-
-    def conversion(self, spec: ConversionSpec) -> Conversion:
-        """A conversion; the first call makes all that are wanted.
-
-        Raises:
-            ConversionError: it failed.
-        """
-        if spec not in self._conversions:
-            self.convert([*self.wanted, spec])
-        made = self._conversions[spec]
-        if isinstance(made, ConversionError):
-            # A fresh one each time: a raised exception keeps the frames of whoever raised it last.
-            raise ConversionError(str(made)) from made
-        return made
 
     # -- decoding -----------------------------------------------------------------------------------------------------
 
@@ -293,6 +232,20 @@ class Gate:
             beta=settings.lm_beta,
         )
         return (plain, scored)
+
+
+def _labelled(settings: Settings) -> dict[str, Converter]:
+    """The converters by what their conversions' names end in: nothing, or where there are several, their versions."""
+    made = [Converter(python, timeout_seconds=settings.converter_timeout) for python in settings.converters]
+    if len({converter.python for converter in made}) < len(made):
+        raise UsageError(f"{CONVERTER.flag}: the same interpreter twice; give two whose coremltools are to be compared")
+    if len(made) == 1:
+        return {"": made[0]}
+    names = [f"ct{converter.versions()['coremltools']}" for converter in made]
+    return {
+        name if names.count(name) == 1 else f"{name}-{number}": converter
+        for number, (name, converter) in enumerate(zip(names, made), start=1)
+    }
 
 
 def _metadata(alphabet: Path | None) -> Metadata | None:

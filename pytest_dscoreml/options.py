@@ -133,7 +133,13 @@ PRECISION = Option(
     _some_of("float32", "float16"),
 )
 CONVERTER = Option(
-    "converter", "Python whose coremltools converts (default: the one running pytest)", "PYTHON", None, is_path=True
+    "converter",
+    "Python whose coremltools converts (default: the one running pytest); given twice, two converters are tested side by "
+    "side and against each other",
+    "PYTHON",
+    None,
+    multiple=True,
+    is_path=True,
 )
 CONVERTER_TIMEOUT = Option(
     "converter-timeout", "seconds that the converter may be silent before it is stopped", "SECONDS", "900", _whole(1)
@@ -192,6 +198,30 @@ XFAILS = Option(
     is_path=True,
 )
 REPORT = Option("report", "directory to write the results to, as results.json", "DIR", None, is_path=True)
+BASELINE = Option(
+    "baseline",
+    "a stored run to compare this one with: new failures, drift, operations, interface, size and conversion time",
+    "FILE",
+    None,
+    is_path=True,
+)
+WRITE_BASELINE = Option(
+    "write-baseline", "store this run as a baseline; nothing is compared with it", "FILE", None, is_path=True
+)
+RECORD = Option(
+    "record",
+    "directory to write a bundle to: the conversions, what was drawn for them and what was expected of them",
+    "DIR",
+    None,
+    is_path=True,
+)
+REPLAY = Option(
+    "replay",
+    "a bundle to run on this machine's engine, in place of a model; needs neither TensorFlow nor a converter",
+    "DIR",
+    None,
+    is_path=True,
+)
 
 OPTIONS = (
     MODEL,
@@ -216,6 +246,10 @@ OPTIONS = (
     MAX_EXAMPLES,
     XFAILS,
     REPORT,
+    BASELINE,
+    WRITE_BASELINE,
+    RECORD,
+    REPLAY,
 )
 
 
@@ -236,8 +270,8 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def is_active(config: pytest.Config) -> bool:
-    """Whether a model was named, on the command line or in the ini file."""
-    return bool(_texts(config, MODEL))
+    """Whether a model was named, or a bundle, on the command line or in the ini file."""
+    return any(bool(_texts(config, option)) for option in (MODEL, REPLAY))
 
 
 def value(config: pytest.Config, option: Option) -> Any:
@@ -285,16 +319,17 @@ def _from_ini_file(config: pytest.Config, option: Option, text: str) -> str:
     return text if config.inipath is None or is_name else str(config.inipath.parent / text)
 
 
-def _interpreter(text: Optional[str]) -> Path:
+def _interpreter(text: str) -> Path:
     """A bare name is looked up on PATH later on; `./name`, which a Path would make a bare name of, is a file here."""
-    if text is None:
-        return Path(sys.executable)
     return Path(text).expanduser().absolute() if os.sep in text else Path(text)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Every option's value, typed; `given` names the options that somebody set, rather than left to their defaults."""
+    """Every option's value, typed; `given` names the options that somebody set, rather than left to their defaults.
+
+    `seed` is Hypothesis's own option; None where every run draws the same examples.
+    """
 
     model: tuple[str, ...]
     alphabet: Optional[Path]
@@ -302,7 +337,7 @@ class Settings:
     variants: tuple[str, ...]
     targets: tuple[str, ...]
     precisions: tuple[str, ...]
-    converter: Path
+    converters: tuple[Path, ...]
     converter_timeout: int
     cache_dir: Optional[Path]
     engine: str
@@ -318,6 +353,11 @@ class Settings:
     max_examples: int
     xfails: tuple[Path, ...]
     report: Optional[Path]
+    baseline: Optional[Path]
+    write_baseline: Optional[Path]
+    record: Optional[Path]
+    replay: Optional[Path]
+    seed: Optional[str] = None
     given: frozenset[str] = frozenset()
 
     @classmethod
@@ -329,6 +369,7 @@ class Settings:
         """
         return dataclasses.replace(
             cls.from_values({option.name: value(config, option) for option in OPTIONS}),
+            seed=config.getoption("--hypothesis-seed", None),
             given=frozenset(option.name for option in OPTIONS if _given_texts(config, option) is not None),
         )
 
@@ -348,7 +389,7 @@ class Settings:
             variants=given[VARIANT.name],
             targets=given[TARGET.name],
             precisions=given[PRECISION.name],
-            converter=_interpreter(given[CONVERTER.name]),
+            converters=tuple(map(_interpreter, given[CONVERTER.name])) or (Path(sys.executable),),
             converter_timeout=given[CONVERTER_TIMEOUT.name],
             cache_dir=path(CACHE_DIR),
             engine=given[ENGINE.name],
@@ -364,6 +405,10 @@ class Settings:
             max_examples=given[MAX_EXAMPLES.name],
             xfails=tuple(map(Path, given[XFAILS.name])),
             report=path(REPORT),
+            baseline=path(BASELINE),
+            write_baseline=path(WRITE_BASELINE),
+            record=path(RECORD),
+            replay=path(REPLAY),
         )
 
 

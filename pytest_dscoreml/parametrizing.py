@@ -6,7 +6,7 @@ Heavy imports are late: pytest reads this module wherever the plugin is installe
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +26,13 @@ MARKER_HELP = (
 )
 
 #: The fixtures of which a test gets every one in turn.
-PARAMETRIZED = ("dscoreml_conversion", "dscoreml_recipe", "dscoreml_variants", "dscoreml_recording")
+PARAMETRIZED = (
+    "dscoreml_conversion",
+    "dscoreml_recipe",
+    "dscoreml_variants",
+    "dscoreml_converters",
+    "dscoreml_recording",
+)
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
@@ -50,15 +56,26 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         reason = "the documented recipe is for the dynamic graph (--dscoreml-variant)"
         _parametrize(metafunc, "dscoreml_recipe", {spec.usual.name: spec for spec in dynamic}, reason)
     if "dscoreml_variants" in names:
-        groups: dict[str, list[ConversionSpec]] = {}
-        for spec in specs:
-            groups.setdefault(f"{spec.target}-{spec.precision}", []).append(spec)
-        groups = {name: group for name, group in groups.items() if len(group) > 1}
+        groups = _groups(specs, lambda spec: (spec.target, spec.precision, spec.converter))
         reason = "agreement of variants needs two or more of them (--dscoreml-variant)"
         _parametrize(metafunc, "dscoreml_variants", groups, reason)
+    if "dscoreml_converters" in names:
+        groups = _groups(specs, lambda spec: (spec.kind,))
+        reason = "agreement of converters needs a conversion that two of them can make (--dscoreml-converter)"
+        _parametrize(metafunc, "dscoreml_converters", groups, reason)
     if "dscoreml_recording" in names:
         recordings = {recording.utterance.name: index for index, recording in enumerate(gate.recordings)}
         _parametrize(metafunc, "dscoreml_recording", recordings, "no recording to transcribe: give --dscoreml-audio")
+
+
+def _groups(
+    specs: Sequence[ConversionSpec], key: Callable[[ConversionSpec], tuple[str, ...]]
+) -> dict[str, list[ConversionSpec]]:
+    """The conversions that have a key in common, where there are two or more, by the words of the key."""
+    groups: dict[str, list[ConversionSpec]] = {}
+    for spec in specs:
+        groups.setdefault("-".join(filter(None, key(spec))), []).append(spec)
+    return {name: group for name, group in groups.items() if len(group) > 1}
 
 
 def _parametrize(
@@ -98,7 +115,8 @@ def _marked(metafunc: pytest.Metafunc, specs: Sequence[ConversionSpec]) -> list[
             raise pytest.UsageError(f"{metafunc.definition.nodeid}: marker dscoreml: {error}") from None
         except TypeError:  # a value that is neither a name nor several
             raise pytest.UsageError(f"{metafunc.definition.nodeid}: {MARKER_HELP}") from None
-        chosen = [spec for spec in chosen if spec in admitted]
+        kinds = {spec.kind for spec in admitted}
+        chosen = [spec for spec in chosen if spec.kind in kinds]
     return chosen
 
 
@@ -106,4 +124,5 @@ def conversions_of(item: pytest.Item) -> list[ConversionSpec]:
     """The conversions that a test is about."""
     params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
     single = [params.get("dscoreml_conversion"), params.get("dscoreml_recipe")]
-    return [*(spec for spec in single if spec is not None), *(params.get("dscoreml_variants") or [])]
+    several = [params.get("dscoreml_variants"), params.get("dscoreml_converters")]
+    return [*(spec for spec in single if spec is not None), *(spec for group in several for spec in group or [])]

@@ -22,6 +22,8 @@ from pytest_dscoreml.report.results import Results
 #: Under which name workers of pytest-xdist get the failed conversions, and reports carry what was measured, and the id of
 #: the known defect that the test was expected to show.
 FAILED, CARRIED, KNOWN = "dscoreml_failed", "dscoreml", "dscoreml_known_defect"
+#: The file of the suite that is about several converters.
+CONVERTERS = Path(suite.__file__).with_name("test_converters.py")
 DEFECT: pytest.StashKey[KnownDefect] = pytest.StashKey()
 
 
@@ -92,6 +94,10 @@ class GateSession:
         if self._is_controller and not self.config.option.collectonly:
             self.gate.convert(self.gate.possible)
 
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """One converter has none to agree with."""
+        return True if collection_path == CONVERTERS and len(self.gate.versions) == 1 else None
+
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """What a known defect of this converter breaks is expected to fail."""
         for item in items:
@@ -102,13 +108,13 @@ class GateSession:
 
     def _defect_of(self, item: pytest.Item) -> KnownDefect | None:
         promise, test = item.path.stem.replace("test_", "", 1), item.name.split("[")[0]
-        version = self.gate.converter_versions["coremltools"]
-        names = [spec.usual.name for spec in conversions_of(item)]
         affecting = (
             defect
             for defect in self.gate.defects
-            for name in names
-            if defect.affects(coremltools=version, promise=promise, test=test, conversion=name)
+            for spec in conversions_of(item)
+            if defect.affects(
+                coremltools=self.gate.coremltools_of(spec), promise=promise, test=test, conversion=spec.kind
+            )
         )
         return next(affecting, None)
 

@@ -59,12 +59,14 @@ class ConversionSpec:
     """One conversion to make. Plain strings will do: `ConversionSpec("dynamic", "mlprogram", "float16")`.
 
     With `as_documented` the converter is told of no inputs, as in its documentation's example; see `documented`.
+    `converter` is the label of the one that makes it, where a run has several.
     """
 
     variant: Variant
     target: Target
     precision: Precision
     as_documented: bool = False
+    converter: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variant", _choice(Variant, self.variant))
@@ -79,8 +81,13 @@ class ConversionSpec:
 
     @property
     def name(self) -> str:
-        """`variant-target-precision`, and whether it is as documented."""
-        return f"{self.variant}-{self.target}-{self.precision}" + ("-as-documented" if self.as_documented else "")
+        """`variant-target-precision`, the converter where there are several, and whether it is as documented."""
+        return "-".join([self.kind, *filter(None, [self.converter, "as-documented" if self.as_documented else ""])])
+
+    @property
+    def kind(self) -> str:
+        """`variant-target-precision`."""
+        return f"{self.variant}-{self.target}-{self.precision}"
 
     @property
     def documented(self) -> ConversionSpec:

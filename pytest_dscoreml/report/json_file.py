@@ -62,7 +62,8 @@ def document(gate: Gate, results: Results) -> dict[str, Any]:
     return {
         "schema": SCHEMA_VERSION,
         "version": __version__,
-        "converter": gate.converter_versions,
+        "converter": dict(next(iter(gate.versions.values()))),
+        "converters": {label: dict(versions) for label, versions in gate.versions.items()},
         "numpy": np.__version__,
         "engine": gate.engine_name,
         "decoders": [decoder.name for decoder in gate.decoders],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 
 import numpy as np
@@ -17,17 +17,24 @@ _COLUMNS = ("conversion", "verdict", "tests", "examples", "longest", "logits", "
 
 def header(gate: Gate) -> list[str]:
     """What the run depends on: versions, engine, decoders, model."""
-    model, converter = gate.model, gate.converter_versions
+    model = gate.model
+    first, *others = gate.versions.values()
     exported = [kind for kind, graph in model.graphs.items() if graph.exported]
     return [
-        f"dscoreml {__version__}: coremltools {converter['coremltools']}, tensorflow {converter['tensorflow']}, "
-        f"numpy {converter['numpy']} in the converter (python {converter['python']}); "
-        f"tensorflow {_tensorflow()}, numpy {np.__version__} here",
+        f"dscoreml {__version__}: {_converter(first)}; tensorflow {_tensorflow()}, numpy {np.__version__} here",
+        *(f"dscoreml against: {_converter(other)}" for other in others),
         f"dscoreml engine: {gate.engine_name}; decoders: {', '.join(decoder.name for decoder in gate.decoders)}; "
         f"features: {gate.settings.front_end}",
         f"dscoreml model: {model.name}, {model.geometry}, static graph of {model.n_steps} steps, sha256 {model.hash[:12]}"
         + (f" ({' and '.join(exported)} graph exported from its weights)" if exported else ""),
     ]
+
+
+def _converter(versions: Mapping[str, str]) -> str:
+    return (
+        f"coremltools {versions['coremltools']}, tensorflow {versions['tensorflow']}, numpy {versions['numpy']} "
+        f"in the converter (python {versions['python']})"
+    )
 
 
 def _tensorflow() -> str:

@@ -31,6 +31,10 @@ TEXTS = {
     "max-examples": ("7", "8"),
     "xfails": ("some/file.toml", "other/file.toml"),
     "report": ("some/file", "other/file"),
+    "baseline": ("some/file.json", "other/file.json"),
+    "write-baseline": ("some/file.json", "other/file.json"),
+    "record": ("some/file", "other/file"),
+    "replay": ("some/file", "other/file"),
 }
 
 
@@ -73,9 +77,9 @@ def test_a_bare_name_in_the_ini_file_is_a_name(pytester):
     pytester.makeini("[pytest]\ndscoreml_model = demo\ndscoreml_converter = python4\n")
     config = pytester.parseconfig()
     assert options.value(config, options.MODEL) == ("demo",)
-    assert options.value(config, options.CONVERTER) == "python4"
+    assert options.value(config, options.CONVERTER) == ("python4",)
     pytester.makeini("[pytest]\ndscoreml_converter = ./python4\n")
-    assert options.value(pytester.parseconfig(), options.CONVERTER) == str(pytester.path / "python4")
+    assert options.value(pytester.parseconfig(), options.CONVERTER) == (str(pytester.path / "python4"),)
 
 
 def test_several_models_in_the_ini_file(pytester, demo):

@@ -21,7 +21,10 @@ LISTS = {
 }
 NUMBERS = ("lm-alpha", "lm-beta")
 #: Their values are paths: what is wrong with one shows where it is opened.
-PATHS = ("model", "alphabet", "converter", "cache-dir", "audio", "scorer", "xfails", "report")
+PATHS = (
+    *("model", "alphabet", "converter", "cache-dir", "audio", "scorer", "xfails", "report"),
+    *("baseline", "write-baseline", "record", "replay"),
+)
 
 CASES = [
     *(

@@ -177,7 +177,7 @@ def test_several_paths_of_the_ini_file(configured, pytester):
 def test_demo_and_the_name_of_an_interpreter_are_no_paths(configured):
     config = configured(ini="dscoreml_model = demo\ndscoreml_converter = python3.11")
 
-    assert (value(config, options.MODEL), value(config, options.CONVERTER)) == (("demo",), "python3.11")
+    assert (value(config, options.MODEL), value(config, options.CONVERTER)) == (("demo",), ("python3.11",))
 
 
 # -- all of them -------------------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_the_settings_where_nothing_is_set(configured):
         variants=("static", "dynamic", "pinned"),
         targets=("neuralnetwork", "mlprogram"),
         precisions=("float32", "float16"),
-        converter=Path(sys.executable),
+        converters=(Path(sys.executable),),
         converter_timeout=900,
         cache_dir=None,
         engine="auto",
@@ -207,6 +207,10 @@ def test_the_settings_where_nothing_is_set(configured):
         max_examples=10,
         xfails=(),
         report=None,
+        baseline=None,
+        write_baseline=None,
+        record=None,
+        replay=None,
     )
 
 
@@ -234,6 +238,10 @@ def test_the_settings_where_everything_is_set(configured):
         "max-examples": "6",
         "xfails": "x.toml",
         "report": "out",
+        "baseline": "b.json",
+        "write-baseline": "w.json",
+        "record": "rec",
+        "replay": "rep",
     }
     assert set(given) == {option.name for option in OPTIONS}
 
@@ -246,7 +254,7 @@ def test_the_settings_where_everything_is_set(configured):
         variants=("pinned",),
         targets=("mlprogram",),
         precisions=("float16",),
-        converter=Path("/opt/python"),
+        converters=(Path("/opt/python"),),
         converter_timeout=5,
         cache_dir=Path("cache"),
         engine="reference",
@@ -262,6 +270,10 @@ def test_the_settings_where_everything_is_set(configured):
         max_examples=6,
         xfails=(Path("x.toml"),),
         report=Path("out"),
+        baseline=Path("b.json"),
+        write_baseline=Path("w.json"),
+        record=Path("rec"),
+        replay=Path("rep"),
         given=frozenset(given),
     )
 

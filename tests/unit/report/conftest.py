@@ -46,7 +46,7 @@ def gate():
                 "dynamic": GraphFile(Path("d.pb"), "d" * 64, exported=True),
             },
         ),
-        converter_versions={"coremltools": "9.0", "tensorflow": "2.12.1", "numpy": "1.24.3", "python": "3.9.18"},
+        versions={"": {"coremltools": "9.0", "tensorflow": "2.12.1", "numpy": "1.24.3", "python": "3.9.18"}},
         engine_name="reference",
         decoders=(SimpleNamespace(name="ds"), SimpleNamespace(name="ds + scorer")),
         settings=SimpleNamespace(front_end="numpy"),
