@@ -22,6 +22,7 @@ from pytest_dscoreml.engines.protocol import Floats, Outputs
 from pytest_dscoreml.engines.streaming import recognise
 from pytest_dscoreml.engines.tensorflow import TensorFlowEngine
 from pytest_dscoreml.errors import AudioError, ConversionError, ModelError, UsageError
+from pytest_dscoreml.files import sha256
 from pytest_dscoreml.model.alphabet import Alphabet
 from pytest_dscoreml.model.demo import DEMO, Utterance, demo_speech
 from pytest_dscoreml.model.loading import load_model
@@ -94,6 +95,21 @@ class Gate(Run):
             raise ModelError(
                 f"--dscoreml-alphabet={given}: not the alphabet that the graph carries; leave the option out for a graph"
             )
+
+    @property
+    def conditions(self) -> Mapping[str, Any]:
+        """Model, engine, features, and all that decides which sequences are drawn and what is transcribed."""
+        settings = self.settings
+        return {
+            "model": self.model.hash,
+            "engine": self.engine_name,
+            **({"compute units": settings.compute_units} if self.engine_name == "coreml" else {}),
+            "features": settings.front_end,
+            "max steps": settings.max_steps,
+            "max examples": settings.max_examples,
+            "seed": settings.seed,
+            "recordings": {recording.utterance.name: sha256(recording.utterance.path) for recording in self.recordings},
+        }
 
     # -- speech -------------------------------------------------------------------------------------------------------
 

@@ -14,10 +14,13 @@ import pytest
 from pytest_dscoreml.errors import UsageError
 
 if TYPE_CHECKING:
+    from pytest_dscoreml.agreement.measurements import Measurements
     from pytest_dscoreml.conversion.variants import ConversionSpec
     from pytest_dscoreml.gate import Gate
 
 GATE: pytest.StashKey[Gate] = pytest.StashKey()
+#: What a test measured, by the name of the conversion.
+MEASURED: pytest.StashKey[dict[str, Measurements]] = pytest.StashKey()
 
 MARKER = "dscoreml"
 MARKER_HELP = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pytest_dscoreml.agreement.tolerances import BY_PRECISION, Tolerances
 from pytest_dscoreml.conversion.convert import Conversion
@@ -50,6 +51,11 @@ class Run(abc.ABC):
         self._conversions: dict[ConversionSpec, Conversion | ConversionError] = {}
         self._files: dict[ConversionSpec, ReferenceModel] = {}
         self._engines: dict[ConversionSpec, Engine] = {}
+
+    @property
+    @abc.abstractmethod
+    def conditions(self) -> Mapping[str, Any]:
+        """What two runs must have in common for their errors to be compared, as plain values by name."""
 
     # -- conversions --------------------------------------------------------------------------------------------------
 

@@ -11,13 +11,13 @@ import pytest
 from pytest_dscoreml import suite
 from pytest_dscoreml.conversion.defects import KnownDefect
 from pytest_dscoreml.errors import UsageError
-from pytest_dscoreml.fixtures import MEASURED
 from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.options import Settings
-from pytest_dscoreml.parametrizing import GATE, conversions_of
-from pytest_dscoreml.report import json_file, terminal
+from pytest_dscoreml.parametrizing import GATE, MEASURED, conversions_of
+from pytest_dscoreml.report import ending, properties, terminal
 from pytest_dscoreml.report.failure import REPORTED, failure_text
 from pytest_dscoreml.report.results import Results
+from pytest_dscoreml.run import Run
 
 #: Under which name workers of pytest-xdist get the failed conversions, and reports carry what was measured, and the id of
 #: the known defect that the test was expected to show.
@@ -41,21 +41,24 @@ def start(config: pytest.Config) -> None:
     """
     try:
         settings = Settings.of(config)
-        if settings.report is not None:
-            json_file.check(settings.report)
-        gate = Gate(settings, failed=getattr(config, "workerinput", {}).get(FAILED))
+        given: dict[str, Any] | None = getattr(config, "workerinput", None)
+        if given is None:
+            ending.check(settings)
+        gate = Gate(settings, failed=None if given is None else given.get(FAILED))
+        after = ending.Ending(gate) if given is None else None
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[GATE] = gate
-    config.pluginmanager.register(GateSession(config, gate), "dscoreml-session")
+    config.pluginmanager.register(GateSession(config, gate, after), "dscoreml-session")
 
 
 class GateSession:
-    """Collects the suite, carries measurements from tests to the summary, and writes the report."""
+    """Collects the suite, and carries measurements from tests to where the run ends; `after` is None on workers."""
 
-    def __init__(self, config: pytest.Config, gate: Gate) -> None:
+    def __init__(self, config: pytest.Config, gate: Run, after: ending.Ending | None) -> None:
         self.config = config
         self.gate = gate
+        self.after = after
         self.results = Results()
         gate.progress = self._show
         self._add_suite()
@@ -99,11 +102,13 @@ class GateSession:
         return True if collection_path == CONVERTERS and len(self.gate.versions) == 1 else None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """What a known defect of this converter breaks is expected to fail."""
+        """What a known defect of its converter breaks is expected to fail; and JUnit's file names the conversions."""
         for item in items:
+            properties.describe(item, self.gate)
             defect = self._defect_of(item)
             if defect is not None:
                 item.stash[DEFECT] = defect
+                item.user_properties.append((f"{properties.PREFIX}known_defect", defect.id))
                 item.add_marker(pytest.mark.xfail(reason=str(defect), raises=REPORTED, strict=True))
 
     def _defect_of(self, item: pytest.Item) -> KnownDefect | None:
@@ -133,6 +138,8 @@ class GateSession:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attach what the test measured; extra attributes of a report travel from workers to the controller."""
+        if call.when == "call":
+            properties.measure(item)
         report = yield
         if call.excinfo is not None and call.excinfo.errisinstance(REPORTED):
             report.longrepr = failure_text(call.excinfo.value, item, self.config)
@@ -153,16 +160,21 @@ class GateSession:
         self.results.add(report, getattr(report, CARRIED, {}), getattr(report, KNOWN, None))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """One row per conversion."""
-        terminal.summary(terminalreporter, self.gate, self.results)
+        """One row per conversion, and what became of the baseline."""
+        if self.after is not None:
+            self.after.show(terminalreporter, self.results)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self) -> Generator[None, None, None]:
-        """Write the report, once, where the results are, and after all that the terminal shows."""
-        yield
-        if self.gate.settings.report is not None and not hasattr(self.config, "workerinput"):
-            try:
-                json_file.write(self.gate.settings.report, self.gate, self.results)
-            except UsageError as error:
-                # A UsageError would be reported as a crash here; this is the exception that ends a run with words.
-                pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Compare with the baseline before the terminal's summary, and write the report after all that it shows."""
+        if self.after is None or self.config.option.collectonly:
+            return (yield)
+        try:
+            worse = self.after.tests_are_over(self.results, session.exitstatus)
+            if worse and session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            yield
+            self.after.everything_is_shown(self.results)
+        except UsageError as error:
+            # A UsageError would be reported as a crash here; this is the exception that ends a run with words.
+            pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)

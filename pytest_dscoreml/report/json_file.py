@@ -14,49 +14,47 @@ from pytest_dscoreml import __version__
 from pytest_dscoreml.conversion.convert import Conversion
 from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.files import write_whole
-from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.report.results import ConversionResult, Results
+from pytest_dscoreml.run import Run
 
 #: Raised when a field is removed or changes its meaning; new fields alone do not raise it.
 SCHEMA_VERSION = 1
 FILE_NAME = "results.json"
 
 
-def check(directory: Path) -> None:
+def check(directory: Path, option: str) -> None:
     """Make the directory and write into it, so that what will not do is said before the run and not after it.
 
     Raises:
-        UsageError: the directory cannot be written.
+        UsageError: the directory cannot be written; names the option, `--dscoreml-NAME=VALUE`.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        raise _unusable(directory, error) from None
+        raise _unusable(option, error) from None
 
 
-def _unusable(directory: Path, error: OSError) -> UsageError:
-    """The error to raise where the report cannot go."""
-    return UsageError(f"--dscoreml-report={directory}: cannot be written ({error.strerror}); give another")
+def _unusable(option: str, error: OSError) -> UsageError:
+    """The error to raise where something cannot be written."""
+    return UsageError(f"{option}: cannot be written ({error.strerror}); give another")
 
 
-def write(directory: Path, gate: Gate, results: Results) -> Path:
-    """Write `results.json` into a directory, whole or not at all; returns its path.
+def write(path: Path, gate: Run, results: Results, option: str) -> None:
+    """Write the results into a file, whole or not at all.
 
     Raises:
-        UsageError: the directory cannot be written.
+        UsageError: it cannot be written; names the option.
     """
-    path = directory / FILE_NAME
     text = json.dumps(document(gate, results), indent=2, allow_nan=False)
     try:
         write_whole(path, text.encode() + b"\n")
     except OSError as error:
-        raise _unusable(directory, error) from None
-    return path
+        raise _unusable(option, error) from None
 
 
-def document(gate: Gate, results: Results) -> dict[str, Any]:
+def document(gate: Run, results: Results) -> dict[str, Any]:
     """The run as plain values; differences that are infinite are written as the text `infinite`."""
     model = gate.model
     return {
@@ -68,6 +66,7 @@ def document(gate: Gate, results: Results) -> dict[str, Any]:
         "engine": gate.engine_name,
         "decoders": [decoder.name for decoder in gate.decoders],
         "features": gate.settings.front_end,
+        "conditions": dict(gate.conditions),
         "seconds": round(results.seconds, 1),
         "model": {
             "name": model.name,
@@ -83,7 +82,7 @@ def document(gate: Gate, results: Results) -> dict[str, Any]:
     }
 
 
-def _conversion(name: str, result: ConversionResult, gate: Gate) -> dict[str, Any]:
+def _conversion(name: str, result: ConversionResult, gate: Run) -> dict[str, Any]:
     """One conversion: verdict, tests, measurements, and how it was made."""
     made = gate.conversions.get(name)
     measured = result.measured

@@ -14,7 +14,9 @@ from typing import Any, Optional
 
 from pytest_dscoreml.conversion.versions import version_of
 from pytest_dscoreml.errors import UsageError
+from pytest_dscoreml.report.changes import changes
 from pytest_dscoreml.report.json_file import FILE_NAME, SCHEMA_VERSION
+from pytest_dscoreml.report.markdown import table
 
 COLUMNS = (
     "environment",
@@ -105,7 +107,7 @@ def rows(runs: Sequence[Run]) -> list[Row]:
             found.append(
                 Row(
                     environment=run.environment,
-                    coremltools=run.converter["coremltools"],
+                    coremltools=run.converter["coremltools"] if made is None else made["versions"]["coremltools"],
                     conversion=name,
                     verdict=entry["verdict"],
                     logits=errors["logits"],
@@ -114,39 +116,11 @@ def rows(runs: Sequence[Run]) -> list[Row]:
                     seconds=None if made is None else made["seconds"],
                     size=None if made is None else made["bytes"],
                     known_defects=tuple(sorted(set(entry["tests"]["known_defects"].values()))),
-                    changed=tuple(_changes(before[name], entry)) if name in before else (),
+                    changed=tuple(change.text for change in changes(before[name], entry)) if name in before else (),
                 )
             )
         before.update(run.conversions)
     return found
-
-
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[str]:
-    """What is different between two versions' entries of the same conversion."""
-    if before["verdict"] != now["verdict"]:
-        yield f"was {before['verdict']}"
-    if before["conversion"] is None or now["conversion"] is None:
-        return
-    old, new = before["conversion"], now["conversion"]
-    appeared = sorted(set(new["op_counts"]) - set(old["op_counts"]))
-    vanished = sorted(set(old["op_counts"]) - set(new["op_counts"]))
-    yield from ([f"new: {', '.join(appeared)}"] if appeared else [])
-    yield from ([f"gone: {', '.join(vanished)}"] if vanished else [])
-    for kind in ("inputs", "outputs"):
-        older = {feature["name"]: feature for feature in old["interface"][kind]}
-        newer = {feature["name"]: feature for feature in new["interface"][kind]}
-        different = sorted(name for name in {*older, *newer} if older.get(name) != newer.get(name))
-        if different:
-            yield f"{kind} declared otherwise: {', '.join(different)}"
-    versions = [made["interface"]["specification_version"] for made in (old, new)]
-    if versions[0] != versions[1]:
-        yield f"specification version {versions[0]} to {versions[1]}"
-    yield from ([f"known defect: {one}" for one in sorted(_defects(now) - _defects(before))])
-    yield from ([f"no longer: {one}" for one in sorted(_defects(before) - _defects(now))])
-
-
-def _defects(entry: Mapping[str, Any]) -> set[str]:
-    return set(entry["tests"]["known_defects"].values())
 
 
 def to_json(runs: Sequence[Run]) -> str:
@@ -167,12 +141,12 @@ def to_json(runs: Sequence[Run]) -> str:
 
 def to_markdown(runs: Sequence[Run]) -> str:
     """The table as Markdown: environments first, then the rows."""
-    return "\n\n".join("\n".join(_markdown(*table)) for table in _tables(runs)) + "\n"
+    return "\n\n".join("\n".join(table(*each)) for each in _tables(runs)) + "\n"
 
 
 def to_html(runs: Sequence[Run]) -> str:
     """The table as one HTML page that needs nothing else."""
-    tables = "\n".join(_html(*table) for table in _tables(runs))
+    tables = "\n".join(_html(*each) for each in _tables(runs))
     return _PAGE.format(tables=tables)
 
 
@@ -209,11 +183,6 @@ def _cells(row: Row) -> Sequence[str]:
 
 def _number(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else f"{value:.1e}"
-
-
-def _markdown(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
-    rule = "|" + "---|" * len(columns)
-    return [f"| {' | '.join(columns)} |", rule, *(f"| {' | '.join(line)} |" for line in lines)]
 
 
 def _html(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

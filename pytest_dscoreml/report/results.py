@@ -41,10 +41,11 @@ class ConversionResult:
 
 
 class Results:
-    """By conversion, in the order in which they were first heard of."""
+    """By conversion, in the order in which they were first heard of; and the texts of all failures by node id."""
 
     def __init__(self) -> None:
         self.conversions: dict[str, ConversionResult] = {}
+        self.failed: dict[str, str] = {}
         self._begun = time.monotonic()
 
     @property
@@ -57,6 +58,8 @@ class Results:
 
         `known` is the id of the known defect that the test was expected to show.
         """
+        if report.failed:
+            self.failed.setdefault(report.nodeid, report.longreprtext)
         for name, measured in carried.items():
             result = self.conversions.setdefault(name, ConversionResult())
             if report.failed:

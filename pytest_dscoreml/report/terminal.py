@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pytest_dscoreml import __version__
-from pytest_dscoreml.gate import Gate
+from pytest_dscoreml.report.baseline import Against
 from pytest_dscoreml.report.results import FAILED, PASSED, ConversionResult, Results
+from pytest_dscoreml.report.side_by_side import COLUMNS as PAIR_COLUMNS
+from pytest_dscoreml.report.side_by_side import Pair
+from pytest_dscoreml.run import Run
 
-_COLUMNS = ("conversion", "verdict", "tests", "examples", "longest", "logits", "states", "greedy", "transcriptions")
+COLUMNS = ("conversion", "verdict", "tests", "examples", "longest", "logits", "states", "greedy", "transcriptions")
 
 
-def header(gate: Gate) -> list[str]:
+def header(gate: Run) -> list[str]:
     """What the run depends on: versions, engine, decoders, model."""
     model = gate.model
     first, *others = gate.versions.values()
@@ -47,27 +51,66 @@ def _tensorflow() -> str:
     return "(unknown version)"
 
 
-def summary(reporter: pytest.TerminalReporter, gate: Gate, results: Results) -> None:
+def summary(reporter: pytest.TerminalReporter, gate: Run, results: Results) -> None:
     """One row per conversion, failures first."""
     if not results.conversions:
         return
-    ordered = sorted(results.conversions.items(), key=lambda entry: entry[1].verdict == PASSED)
-    rows = [_COLUMNS, *(_row(name, result) for name, result in ordered)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    shown = ordered(results)
+    lines = _aligned([COLUMNS, *(row(name, result) for name, result in shown)])
     reporter.write_sep("=", f"dscoreml: {gate.model.name} on the {gate.engine_name} engine")
-    for row, verdict in zip(rows, ["", *(result.verdict for _, result in ordered)]):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+    for line, verdict in zip(lines, ["", *(result.verdict for _, result in shown)]):
         reporter.write_line(line, red=verdict == FAILED, green=verdict == PASSED)
     for line in transcriptions(results):
         reporter.write_line(line)
     reporter.write_line("logits, states: largest absolute difference; greedy: frames whose most probable class differs")
-    for line in (*known_defects(gate, results), *_missing(gate)):
+    for line in (*known_defects(gate, results), *missing(gate)):
         reporter.write_line(line, yellow=True)
     for name, reason in gate.failures.items():
         reporter.write_line(f"{name} was not converted: {reason}", red=True)
 
 
-def known_defects(gate: Gate, results: Results) -> list[str]:
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip() for cells in rows]
+
+
+def side_by_side(reporter: pytest.TerminalReporter, found: Sequence[Pair]) -> None:
+    """What several converters made of each conversion."""
+    if not found:
+        return
+    reporter.write_sep("=", "dscoreml: converters side by side")
+    for line, pair in zip(_aligned([PAIR_COLUMNS, *(pair.cells for pair in found)]), [None, *found]):
+        reporter.write_line(line, yellow=pair is not None and any(change.worse for change in pair.found))
+
+
+def ordered(results: Results) -> list[tuple[str, ConversionResult]]:
+    """The conversions, failures first."""
+    return sorted(results.conversions.items(), key=lambda entry: entry[1].verdict == PASSED)
+
+
+def against(reporter: pytest.TerminalReporter, file: Path, compared: Against) -> None:
+    """What changed since the baseline: what is worse first, then what is merely different, and the verdict."""
+    made_by = compared.baseline["converter"]["coremltools"]
+    reporter.write_sep("=", f"dscoreml: against the baseline {file.name} (coremltools {made_by})")
+    for worse in (True, False):
+        for name, found in compared.found.items():
+            for change in found:
+                if change.worse is worse:
+                    reporter.write_line(f"{name}: {change.text}", red=worse)
+    if compared.unselected:
+        reporter.write_line(f"not in this run: {', '.join(compared.unselected)}", yellow=True)
+    reporter.write_line(verdict(compared), red=not compared.passed, green=compared.passed)
+
+
+def verdict(compared: Against) -> str:
+    """How many conversions were compared with a baseline, how many are worse, and how long converting took."""
+    took = "" if compared.seconds is None else f"; converting took {compared.seconds:.2f} times as long"
+    worse = f"{len(compared.worse)} worse" if compared.worse else "none worse" if compared.compared else "nothing shown"
+    return f"{compared.compared} of {len(compared.found)} conversions compared with the baseline, {worse}{took}"
+
+
+def known_defects(gate: Run, results: Results) -> list[str]:
     """The known defects that showed, with the conversions they broke."""
     broken: dict[str, list[str]] = {}
     for name, result in results.conversions.items():
@@ -76,7 +119,7 @@ def known_defects(gate: Gate, results: Results) -> list[str]:
     return [f"{defect}; in {', '.join(broken[defect.id])}" for defect in gate.defects if defect.id in broken]
 
 
-def _missing(gate: Gate) -> list[str]:
+def missing(gate: Run) -> list[str]:
     """What the converter cannot make at all."""
     names: dict[str, list[str]] = {}
     for spec, reason in gate.unavailable.items():
@@ -96,7 +139,7 @@ def transcriptions(results: Results) -> list[str]:
     ]
 
 
-def _row(name: str, result: ConversionResult) -> Sequence[str]:
+def row(name: str, result: ConversionResult) -> Sequence[str]:
     """The cells of a conversion."""
     measured = result.measured
     total = result.passed + len(result.failures)

@@ -27,6 +27,18 @@ def test_the_run(demo_report, demo_run):
     assert first in text
     (decoder,) = report.pop("decoders")
     assert f"; decoders: {decoder}; " in text
+    assert report.pop("converters") == {"": converter}
+    conditions = report.pop("conditions")
+    recordings = conditions.pop("recordings")
+    assert conditions == {
+        "model": model["sha256"],
+        "engine": "reference",
+        "features": "numpy",
+        "max steps": 64,
+        "max examples": 4,
+        "seed": None,
+    }
+    assert len(recordings) == 4
     assert report == {
         "schema": 1,
         "version": pytest_dscoreml.__version__,

@@ -18,6 +18,17 @@ from pytest_dscoreml.model.metadata import Metadata
 from pytest_dscoreml.model.weights import Geometry
 from pytest_dscoreml.report.results import ConversionResult, Results
 
+MODEL = Model(
+    name="static.pb",
+    geometry=Geometry(n_hidden=8, n_classes=29),
+    metadata=Metadata(),
+    n_steps=16,
+    graphs={
+        "static": GraphFile(Path("static.pb"), "5" * 64, exported=False),
+        "dynamic": GraphFile(Path("d.pb"), "d" * 64, exported=True),
+    },
+)
+
 
 @pytest.fixture
 def gate():
@@ -36,16 +47,7 @@ def gate():
         key="k",
     )
     return SimpleNamespace(
-        model=Model(
-            name="static.pb",
-            geometry=Geometry(n_hidden=8, n_classes=29),
-            metadata=Metadata(),
-            n_steps=16,
-            graphs={
-                "static": GraphFile(Path("static.pb"), "5" * 64, exported=False),
-                "dynamic": GraphFile(Path("d.pb"), "d" * 64, exported=True),
-            },
-        ),
+        model=MODEL,
         versions={"": {"coremltools": "9.0", "tensorflow": "2.12.1", "numpy": "1.24.3", "python": "3.9.18"}},
         engine_name="reference",
         decoders=(SimpleNamespace(name="ds"), SimpleNamespace(name="ds + scorer")),
@@ -53,6 +55,8 @@ def gate():
         conversions={spec.name: made},
         failures={"pinned-mlprogram-float16": "the converter ended with signal 11"},
         defects=(KnownDefect("one", SpecifierSet(">=7"), "recipe", ("*",), "two steps", None, Path("k.toml")),),
+        specs=(spec,),
+        conditions={"model": MODEL.hash, "max steps": 64},
         unavailable={ConversionSpec("static", "mlprogram", "float16"): "coremltools 4.0 writes no ML Programs"},
     )
 
@@ -60,6 +64,7 @@ def gate():
 @pytest.fixture
 def results():
     found = Results()
+    found.failed = {"test_a": "broken promise: so it is\nlogits differ: 5 values", "test_b": "again", "test_c": "alone"}
     found.conversions = {
         "dynamic-mlprogram-float32": ConversionResult(
             12,

@@ -21,7 +21,9 @@ def test_the_document(gate, results, monkeypatch):
     assert document == {
         "schema": 1,
         "version": __version__,
-        "converter": {"coremltools": "9.0", "tensorflow": "2.12.1", "numpy": "1.24.3", "python": "3.9.18"},
+        "converter": gate.versions[""],
+        "converters": gate.versions,
+        "conditions": {"model": gate.model.hash, "max steps": 64},
         "numpy": np.__version__,
         "engine": "reference",
         "decoders": ["ds", "ds + scorer"],
@@ -108,10 +110,13 @@ def test_json_has_no_infinity(gate, results):
     assert [transcript["agrees"] for transcript in entry["transcriptions"]] == [False, False]
 
 
-def test_the_file(gate, results, tmp_path):
-    path = json_file.write(tmp_path / "deep" / "report", gate, results)
+OPTION = "--dscoreml-report=here"
 
-    assert path == tmp_path / "deep" / "report" / "results.json"
+
+def test_the_file(gate, results, tmp_path):
+    path = tmp_path / "deep" / "report" / "results.json"
+    json_file.write(path, gate, results, OPTION)
+
     assert list(path.parent.iterdir()) == [path]
     text = path.read_text()
     assert text.endswith("}\n")
@@ -122,14 +127,14 @@ def test_the_file(gate, results, tmp_path):
 def test_a_directory_that_cannot_be_written(gate, results, tmp_path, refusal, place, reason):
     (tmp_path / "file").write_text("in the way")
     directory = tmp_path / "file" / place
-    words = f"--dscoreml-report={directory}: cannot be written ({reason}); give another"
+    words = f"{OPTION}: cannot be written ({reason}); give another"
 
-    assert refusal(UsageError, json_file.check, directory) == words
-    assert refusal(UsageError, json_file.write, directory, gate, results) == words
+    assert refusal(UsageError, json_file.check, directory, OPTION) == words
+    assert refusal(UsageError, json_file.write, directory / "results.json", gate, results, OPTION) == words
     assert (tmp_path / "file").read_text() == "in the way"
 
 
 def test_checking_a_directory_leaves_it_there_and_empty(tmp_path):
-    json_file.check(tmp_path / "deep" / "report")
+    json_file.check(tmp_path / "deep" / "report", OPTION)
 
     assert list((tmp_path / "deep" / "report").iterdir()) == []

@@ -14,7 +14,13 @@ NAME = "dynamic-mlprogram-float32"
 
 
 def entry(verdict="passed", ops=(("linear", 5), ("add", 1)), upper=None, defects=(), version=6):
-    feature = {"name": "input_node", "dtype": "float32", "shape": [1, 16], "ranges": [[1, 1], [1, upper]]}
+    feature = {
+        "name": "input_node",
+        "dtype": "float32",
+        "shape": [1, 16],
+        "ranges": [[1, 1], [1, upper]],
+        "enumerated": [],
+    }
     return {
         "verdict": verdict,
         "tests": {"passed": 3, "failed": [], "skipped": [], "known_defects": {f"test_{id}": id for id in defects}},
@@ -40,6 +46,9 @@ def write(tmp_path):
             "numpy": "1",
             "protobuf": "4",
         }
+        for one in conversions.values():
+            if one["conversion"] is not None:
+                one["conversion"]["versions"] = converter
         document = {"schema": 1, "converter": converter, "seconds": seconds, "conversions": conversions, **more}
         (folder / "results.json").write_text(json.dumps(document), encoding="utf-8")
         return tmp_path
@@ -65,14 +74,17 @@ def test_rows(three):
     assert (first.logits, first.states, first.operations, first.seconds, first.size) == (1.5e-6, None, 6, 1.25, 123456)
     assert first.changed == ()
     assert second.known_defects == ("two",)
-    assert second.changed == ("inputs declared otherwise: input_node", "known defect: two")
+    assert second.changed == (
+        "input input_node float32 [1, 1..2], was input_node float32 [1, 1..]",
+        "known defect: two",
+    )
     assert (new.conversion, new.changed) == ("pinned", ())
     assert last.states == "infinite"
     assert last.changed == (
         "was passed",
         "new: mul",
         "gone: add",
-        "inputs declared otherwise: input_node",
+        "input input_node float32 [1, 1..], was input_node float32 [1, 1..2]",
         "specification version 6 to 7",
         "no longer: two",
     )

@@ -1,0 +1,102 @@
+"""What a run leaves behind when its tests are over: the comparison with a baseline, or a new one, and the reports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_dscoreml.errors import UsageError
+from pytest_dscoreml.options import BASELINE, REPORT, WRITE_BASELINE, Settings
+from pytest_dscoreml.report import baseline, github, json_file, terminal
+from pytest_dscoreml.report.results import Results
+from pytest_dscoreml.report.side_by_side import pairs
+from pytest_dscoreml.run import Run
+
+#: How a run ends whose tests all had their turn.
+_FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+
+
+def check(settings: Settings) -> None:
+    """See that everything can be written that will be.
+
+    Raises:
+        UsageError: something cannot, or would claim what did not happen.
+    """
+    if settings.baseline is not None and settings.write_baseline is not None:
+        raise UsageError(
+            f"{BASELINE.flag}, {WRITE_BASELINE.flag}: a run compares with a baseline or writes one; leave one of them out"
+        )
+    if settings.report is not None:
+        json_file.check(settings.report, f"{REPORT.flag}={settings.report}")
+    if settings.write_baseline is not None:
+        json_file.check(settings.write_baseline.parent, f"{WRITE_BASELINE.flag}={settings.write_baseline}")
+
+
+class Ending:
+    """Of a run without workers, or of the controller of one that has some.
+
+    Raises:
+        UsageError: the baseline cannot be read, or is of a run that this one cannot be compared with.
+    """
+
+    def __init__(self, gate: Run) -> None:
+        self.gate = gate
+        self.against: baseline.Against | None = None
+        self._words: list[str] = []
+        file = gate.settings.baseline
+        self._baseline = None if file is None else baseline.read(file, gate.conditions)
+
+    def tests_are_over(self, results: Results, status: int) -> bool:
+        """Compare with the baseline, or write one; returns whether the run is worse than its baseline.
+
+        Raises:
+            UsageError: the baseline cannot be written.
+        """
+        file = self.gate.settings.write_baseline
+        finished = status in _FINISHED and bool(results.conversions)
+        if file is not None and finished:
+            json_file.write(file, self.gate, results, f"{WRITE_BASELINE.flag}={file}")
+            failed = f", {len(results.failed)} failed tests in it" if results.failed else ""
+            self._words.append(f"baseline written to {file}{failed}; this run was compared with none")
+        elif file is not None:
+            self._words.append("no baseline was written: the run did not finish")
+        if self._baseline is None:
+            return False
+        if not finished:
+            self._words.append("nothing was compared with the baseline: the run did not finish")
+            return True
+        selected = [spec.name for spec in self.gate.specs]
+        self.against = baseline.compare(self._baseline, json_file.document(self.gate, results), selected)
+        return not self.against.passed
+
+    def show(self, reporter: pytest.TerminalReporter, results: Results) -> None:
+        """The summary on the terminal, and what GitHub reads of it."""
+        terminal.summary(reporter, self.gate, results)
+        if len(self.gate.versions) > 1:
+            terminal.side_by_side(reporter, pairs(self.gate, json_file.document(self.gate, results)))
+        if self.against is not None and self.gate.settings.baseline is not None:
+            terminal.against(reporter, self.gate.settings.baseline, self.against)
+        for line in [*self._words, *self._for_github(results)]:
+            reporter.write_line(line)
+
+    def _for_github(self, results: Results) -> Iterator[str]:
+        if not results.conversions:
+            return
+        if os.environ.get(github.ANNOTATED) == "true":
+            yield from github.commands(self.gate, results, self.against)
+        try:
+            github.write(os.environ, github.summary(self.gate, results, self.against))
+        except OSError as error:
+            yield f"{github.SUMMARY}={os.environ[github.SUMMARY]} cannot be written: {error.strerror or error}"
+
+    def everything_is_shown(self, results: Results) -> None:
+        """Write the report.
+
+        Raises:
+            UsageError: it cannot be written.
+        """
+        directory = self.gate.settings.report
+        if directory is not None:
+            json_file.write(directory / json_file.FILE_NAME, self.gate, results, f"{REPORT.flag}={directory}")
