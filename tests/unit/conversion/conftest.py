@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,36 @@ def finish(job, **changes):
     say(**answer)
 say(event="started")
 say(event="versions", coremltools="1.2", tensorflow="3.4")
+"""
+
+# A process of its own, as an xdist worker or a second run is.
+ASKER = """
+import json, sys
+from pathlib import Path
+from pytest_dscoreml.conversion.cache import Cache
+from pytest_dscoreml.conversion.convert import Converter, convert
+from pytest_dscoreml.conversion.variants import ConversionSpec
+from pytest_dscoreml.errors import ConversionError, UsageError
+
+python, cache, folder, *names = sys.argv[1:]
+graphs = {name: Path(folder) / f"{name}.pb" for name in ("static", "dynamic")}
+try:
+    results = convert(
+        graphs,
+        [ConversionSpec(*name.split("-")) for name in names],
+        converter=Converter(Path(python), 30.0),
+        cache=Cache(Path(cache)),
+        n_steps=16,
+        longest=100,
+        progress=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+except UsageError as error:
+    sys.exit(f"refused: {error}")
+told = {
+    spec.name: str(made) if isinstance(made, ConversionError) else [made.key, made.cached]
+    for spec, made in results.items()
+}
+print(json.dumps(told))
 """
 
 
@@ -149,6 +181,56 @@ def run(cache, graphs, lines):
         return {spec.name: outcome for spec, outcome in results.items()}
 
     return go
+
+
+@pytest.fixture
+def ask(cache, tmp_path, graphs):
+    """Start a process that converts the named specs; the caller waits for it or kills it.
+
+    `before` is the beginning of the command line: a program that runs another one.
+    """
+    started = []
+
+    def start(python, names, *, before=(), **options):
+        command = [*before, sys.executable, "-c", ASKER, str(python), str(cache.directory), str(tmp_path), *names]
+        # In a folder without a pytest_dscoreml of its own; the package is found as it was found here.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=tmp_path, text=True, **options
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def whole(cache):
+    """Look that every entry there is, is whole; returns their keys."""
+
+    def look():
+        entries = [path.name for path in (cache.directory / "entries").iterdir()]
+        assert all(cache.find(key) is not None for key in entries)
+        return entries
+
+    return look
+
+
+@pytest.fixture
+def until():
+    """Wait until a condition holds."""
+
+    def wait(condition, seconds=20.0):
+        begun = time.monotonic()
+        while not condition():
+            assert time.monotonic() - begun < seconds, "it did not happen"
+            time.sleep(0.005)
+
+    return wait
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -22,28 +21,6 @@ for job in request["jobs"]:
     time.sleep({seconds})
     finish(job)
 say(event="finished")
-"""
-
-# A process of its own, as an xdist worker or a second run is.
-ASKER = """
-import json, sys
-from pathlib import Path
-from pytest_dscoreml.conversion.cache import Cache
-from pytest_dscoreml.conversion.convert import Converter, convert
-from pytest_dscoreml.conversion.variants import ConversionSpec
-
-python, cache, folder, *names = sys.argv[1:]
-graphs = {name: Path(folder) / f"{name}.pb" for name in ("static", "dynamic")}
-results = convert(
-    graphs,
-    [ConversionSpec(*name.split("-")) for name in names],
-    converter=Converter(Path(python), 30.0),
-    cache=Cache(Path(cache)),
-    n_steps=16,
-    longest=100,
-    progress=lambda line: print(line, file=sys.stderr, flush=True),
-)
-print(json.dumps({spec.name: [conversion.key, conversion.cached] for spec, conversion in results.items()}))
 """
 
 
@@ -63,39 +40,10 @@ def counting(fake, tmp_path):
     return lambda seconds=0.0: fake(COUNTING.format(made=str(tmp_path / "made"), seconds=seconds))
 
 
-@pytest.fixture
-def ask(cache, tmp_path, graphs):
-    """Start a process that converts the named specs; the caller waits for it or kills it."""
-    started = []
-
-    def start(python, names):
-        command = [sys.executable, "-c", ASKER, str(python), str(cache.directory), str(tmp_path), *names]
-        # In a folder without a pytest_dscoreml of its own; the package is found as it was found here.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=tmp_path, text=True
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
 def answer(process):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     return json.loads(out)
-
-
-def whole(cache):
-    """Every entry there is, is whole."""
-    entries = [path.name for path in (cache.directory / "entries").iterdir()]
-    assert all(cache.find(key) is not None for key in entries)
-    return entries
 
 
 def test_the_second_call_finds_all_of_the_first(run, counting, made):
@@ -162,7 +110,7 @@ def test_a_damaged_entry_is_made_again(run, counting, made, lines, cache):
     assert run(counting(), specs=ONE)["static-mlprogram-float32"].cached
 
 
-def test_processes_that_ask_at_once_make_each_conversion_once(ask, counting, made, cache):
+def test_processes_that_ask_at_once_make_each_conversion_once(ask, counting, made, cache, whole):
     names = [spec.name for spec in default_specs()]
     python = counting(0.15)
 
@@ -176,10 +124,10 @@ def test_processes_that_ask_at_once_make_each_conversion_once(ask, counting, mad
         assert all(told[name][0] == answers[0][name][0] for name in wish)
     for name in names:
         assert [told[name][1] for told in answers if name in told].count(False) == 1
-    assert len(whole(cache)) == 9
+    assert len(whole()) == 9
 
 
-def test_waiting_is_told(ask, counting, made, run, lines, cache):
+def test_waiting_is_told(ask, counting, made, run, lines, until):
     python = counting(3.5)
     other = ask(python, [ONE[0].name])
     until(made)
@@ -191,34 +139,27 @@ def test_waiting_is_told(ask, counting, made, run, lines, cache):
     assert lines == ["waiting for another process that converts static-mlprogram-float32, 2 s"]
 
 
-def until(condition, seconds=20.0):
-    begun = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begun < seconds, "it did not happen"
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("moment", [0.0, 0.03, 0.07, 0.11, 0.16, 0.23])
-def test_a_kill_at_any_moment_leaves_whole_entries_only(ask, counting, made, run, cache, moment):
+def test_a_kill_at_any_moment_leaves_whole_entries_only(ask, counting, made, run, cache, whole, until, moment):
     names = [spec.name for spec in default_specs()]
     process = ask(counting(0.02), names)
     until(made)
     time.sleep(moment)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    finished = whole(cache)
+    finished = whole()
 
     results = run(counting())
 
     assert [name for name, conversion in results.items() if conversion.cached] == [
         name for name in names if results[name].key in finished
     ]
-    assert len(whole(cache)) == 9
+    assert len(whole()) == 9
     cache.sweep(older_than=-10.0)
     assert list((cache.directory / "aside").iterdir()) == []
 
 
-def test_the_worker_ends_when_the_process_that_started_it_is_killed(ask, script, stubs, tmp_path, ended):
+def test_the_worker_ends_when_the_process_that_started_it_is_killed(ask, script, stubs, tmp_path, ended, until):
     """With the real worker, in which a conversion takes for ever."""
     stubs(
         tensorflow="""
