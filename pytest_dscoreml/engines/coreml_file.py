@@ -15,6 +15,17 @@ from pytest_dscoreml.model.weights import Geometry
 Predict = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
+def inputs_of(windows: Floats, length: int, state: State) -> dict[str, Any]:
+    """The inputs of one call, by their names in the file."""
+    return {
+        "input_node": windows[np.newaxis],
+        # A neural network declares it float32, an ML Program int32; the engine casts to what the file declares.
+        "input_lengths": np.array([length], np.int32),
+        "previous_state_c": state.c,
+        "previous_state_h": state.h,
+    }
+
+
 def run_file(name: str, predict: Predict, geometry: Geometry, windows: Floats, length: int, state: State) -> Outputs:
     """One call of a converted DeepSpeech through `predict`, a dictionary of arrays in and out.
 
@@ -22,15 +33,7 @@ def run_file(name: str, predict: Predict, geometry: Geometry, windows: Floats, l
         EngineError: an output is missing or has a shape that no row count explains.
     """
     steps = len(windows)
-    given = predict(
-        {
-            "input_node": windows[np.newaxis],
-            # A neural network declares it float32, an ML Program int32; the engine casts to what the file declares.
-            "input_lengths": np.array([length], np.int32),
-            "previous_state_c": state.c,
-            "previous_state_h": state.h,
-        }
-    )
+    given = predict(inputs_of(windows, length, state))
     missing = [output for output in OUTPUTS if output not in given]
     if missing:
         raise EngineError(f"{name}: the model gave no {', '.join(missing)}, only {', '.join(sorted(given))}")

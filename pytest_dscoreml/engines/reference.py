@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pytest_dscoreml.engines.coreml_file import run_file
+from pytest_dscoreml.engines.coreml_file import inputs_of, run_file
 from pytest_dscoreml.engines.protocol import Floats, Outputs, State
 from pytest_dscoreml.errors import EngineError, RuntimeModelError
 from pytest_dscoreml.model.weights import Geometry
@@ -38,5 +41,13 @@ class ReferenceEngine:
         """Run one call; see the protocol."""
         try:
             return run_file(self.name, self.model.predict, self.geometry, windows, length, state)
+        except RuntimeModelError as error:
+            raise EngineError(f"{self.name}: {error}") from error
+
+    def inner(self, windows: Floats, length: int, state: State) -> dict[str, NDArray[Any]]:
+        """Every inner value of one call, by its name in the file; those in loops stacked over the passes."""
+        predict = partial(self.model.predict, intermediates="all")
+        try:
+            return {name: np.asarray(value) for name, value in predict(inputs_of(windows, length, state)).items()}
         except RuntimeModelError as error:
             raise EngineError(f"{self.name}: {error}") from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pytest_dscoreml.engines.protocol import Floats, Outputs, State
 from pytest_dscoreml.errors import EngineError
@@ -36,17 +38,26 @@ class TensorFlowEngine:
 
     def run(self, windows: Floats, length: int, state: State) -> Outputs:
         """Run one call; see the protocol."""
+        fetches = [f"{name}:0" for name in _FETCHES]
+        logits, raw_logits, c, h = self._fetch(fetches, self._feeds(windows, length, state))
+        return Outputs(logits[:, 0], State(c, h), raw_logits[:, 0])
+
+    def inner(self, tensors: Mapping[str, str], windows: Floats, length: int, state: State) -> dict[str, NDArray[Any]]:
+        """The values of tensors, `node:0`, in one call, by the names under which they are asked for."""
+        values = self._fetch(list(tensors.values()), self._feeds(windows, length, state))
+        return dict(zip(tensors, map(np.asarray, values)))
+
+    def _feeds(self, windows: Floats, length: int, state: State) -> dict[str, Any]:
+        """The inputs of one call."""
         if not 0 <= length <= len(windows):
             # BlockLSTM would end the process.
             raise EngineError(f"{self.name}: length {length} does not lie within the {len(windows)} steps given")
-        feeds = {
+        return {
             "input_node:0": windows[np.newaxis],
             "input_lengths:0": np.array([length], np.int32),
             "previous_state_c:0": state.c,
             "previous_state_h:0": state.h,
         }
-        logits, raw_logits, c, h = self._fetch([f"{name}:0" for name in _FETCHES], feeds)
-        return Outputs(logits[:, 0], State(c, h), raw_logits[:, 0])
 
     def features(self, samples: Floats) -> Floats:
         """The graph's own front end: one window of audio [512], in -1 to 1, to one frame [1, 26]."""

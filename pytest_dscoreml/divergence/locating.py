@@ -1,0 +1,167 @@
+"""Finds the call of a sequence that departs, and the fewest steps that show it, before anybody looks inside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pytest_dscoreml.agreement.metrics import largest_difference
+from pytest_dscoreml.agreement.tolerances import Tolerances
+from pytest_dscoreml.divergence.expected import Graph
+from pytest_dscoreml.divergence.finding import Departure, first_departure
+from pytest_dscoreml.engines.protocol import Engine, Floats, Outputs, State
+from pytest_dscoreml.engines.reference import ReferenceEngine
+
+#: How many of the last steps before a departure are tried alone, from TensorFlow's state before them.
+_FEW = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True, eq=False)
+class Fed:
+    """A sequence as it was fed.
+
+    Attributes:
+        windows: [T, 19, 26].
+        state: before it.
+        length: real steps where it was one call with padding; None where all of them are.
+        cuts: steps before which it was cut.
+    """
+
+    windows: Floats
+    state: State
+    length: int | None = None
+    cuts: Sequence[int] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a sequence, from the state that TensorFlow has before it.
+
+    Attributes:
+        first: the step of the sequence that it begins with.
+        windows: as the engine gets them, with their padding.
+        length: real steps.
+        state: TensorFlow's.
+    """
+
+    first: int
+    windows: Floats
+    length: int
+    state: State
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Where a conversion departs.
+
+    Attributes:
+        call: the call that shows it.
+        departure: the operation; None where no single one departs beyond the tolerance although the outputs do.
+        converter: whether the file is at fault; False where the reference engine makes of it what TensorFlow does.
+        seconds: that finding it took.
+    """
+
+    call: Call
+    departure: Departure | None
+    converter: bool
+    seconds: float
+
+
+class Locator:
+    """Compares a conversion with the graph it was made from, call by call.
+
+    Args:
+        graph: TensorFlow's.
+        path: the converted file.
+        engine: what ran it when it was found to disagree.
+        tolerances: of its precision.
+    """
+
+    def __init__(self, graph: Graph, path: Path, engine: Engine, tolerances: Tolerances) -> None:
+        self._graph = graph
+        self._engine = engine
+        self._tolerances = tolerances
+        reference = isinstance(engine, ReferenceEngine)
+        self._reference = (
+            engine if isinstance(engine, ReferenceEngine) else ReferenceEngine(path, engine.geometry, engine.n_steps)
+        )
+        self._is_reference = reference
+
+    def find(self, sequence: Fed) -> Divergence | None:
+        """The first departure in a sequence, or None where every call agrees that begins with TensorFlow's state."""
+        begun = time.monotonic()
+        found = next((call for call in self._calls(sequence) if self._differs(self._engine, call, sequence)), None)
+        if found is None:
+            return None
+        if not self._is_reference and not self._differs(self._reference, found, sequence):
+            return Divergence(found, None, converter=False, seconds=time.monotonic() - begun)
+        call = self._shortened(found, sequence)
+        expected = self._graph.run(call.windows, call.length, call.state)
+        inner = self._reference.inner(call.windows, call.length, call.state)
+        tolerance = self._tolerances.state_c
+        departure = first_departure(self._reference.model.program, inner, expected, tolerance)
+        return Divergence(call, departure, converter=True, seconds=time.monotonic() - begun)
+
+    def _calls(self, sequence: Fed) -> Iterator[Call]:
+        windows, state = sequence.windows, sequence.state
+        if sequence.length is not None:
+            yield Call(0, windows, sequence.length, state)
+            return
+        limit = self._engine.n_steps
+        for begin, end in zip([0, *sequence.cuts], [*sequence.cuts, len(windows)]):
+            for first in range(begin, end, limit or max(end - begin, 1)):
+                chunk = windows[first : min(end, first + limit) if limit else end]
+                padding = 0 if limit is None else limit - len(chunk)
+                padded = np.pad(chunk, ((0, padding), (0, 0), (0, 0)))
+                yield Call(first, padded, len(chunk), state)
+                state = self._graph.engine.run(*self._for_graph(padded, len(chunk)), state).state
+
+    def _for_graph(self, windows: Floats, length: int) -> tuple[Floats, int]:
+        """TensorFlow's static graph takes its steps whole; the dynamic one needs no padding."""
+        return (windows, length) if self._graph.engine.n_steps is not None else (windows[:length], length)
+
+    def _differs(self, engine: Engine, call: Call, sequence: Fed) -> bool:
+        expected = self._graph.engine.run(call.windows, call.length, call.state)
+        obtained = engine.run(call.windows, call.length, call.state)
+        rows = len(call.windows) if sequence.length is not None else call.length
+        return self._beyond(expected, obtained, rows, call.length)
+
+    def _beyond(self, expected: Outputs, obtained: Outputs, rows: int, steps: int) -> bool:
+        pairs = (
+            (self._tolerances.probabilities, expected.logits[:rows], obtained.logits[:rows]),
+            (self._tolerances.state_c, expected.state.c, obtained.state.c),
+            (self._tolerances.state_h, expected.state.h, obtained.state.h),
+        )
+        return any(
+            not largest_difference(expected=wanted, obtained=given)
+            <= tolerance.limit(float(np.abs(wanted).max(initial=0.0)), steps)
+            for tolerance, wanted, given in pairs
+        )
+
+    def _shortened(self, call: Call, sequence: Fed) -> Call:
+        """The fewest steps that still differ, where any number may be given: what is looked into stays small."""
+        if self._engine.n_steps is not None or sequence.length is not None:
+            return call
+        low, high = 0, call.length
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._differs(self._reference, _part(call, 0, middle, call.state), sequence):
+                high = middle
+            else:
+                low = middle
+        for few in _FEW:
+            if few < high:
+                before = self._graph.engine.run(call.windows[: high - few], high - few, call.state).state
+                part = _part(call, high - few, high, before)
+                if self._differs(self._reference, part, sequence):
+                    return part
+        part = _part(call, 0, high, call.state)
+        return part if self._differs(self._reference, part, sequence) else call
+
+
+def _part(call: Call, first: int, end: int, state: State) -> Call:
+    return Call(call.first + first, call.windows[first:end], end - first, state)
