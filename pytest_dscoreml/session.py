@@ -1,4 +1,4 @@
-"""The active gate in a pytest run: registered only where `--dscoreml-model` was given."""
+"""The active gate or replay in a pytest run: registered only where `--dscoreml-model` or `--dscoreml-replay` was given."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from typing import Any, Protocol
 
 import pytest
 
-from pytest_dscoreml import suite
+from pytest_dscoreml import replay_suite, suite
+from pytest_dscoreml.bundle.writing import check_target
 from pytest_dscoreml.conversion.defects import KnownDefect
 from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.fixtures import MEASURED
 from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.options import Settings
 from pytest_dscoreml.parametrizing import GATE, conversions_of
+from pytest_dscoreml.record import record
+from pytest_dscoreml.replay import Replay
 from pytest_dscoreml.report import json_file, terminal
 from pytest_dscoreml.report.failure import REPORTED, failure_text
 from pytest_dscoreml.report.results import Results
+from pytest_dscoreml.run import Run
 
 #: Under which name workers of pytest-xdist get the failed conversions, and reports carry what was measured, and the id of
 #: the known defect that the test was expected to show.
@@ -43,17 +47,30 @@ def start(config: pytest.Config) -> None:
         settings = Settings.of(config)
         if settings.report is not None:
             json_file.check(settings.report)
-        gate = Gate(settings, failed=getattr(config, "workerinput", {}).get(FAILED))
+        gate = _open(config, settings)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[GATE] = gate
     config.pluginmanager.register(GateSession(config, gate), "dscoreml-session")
 
 
+def _open(config: pytest.Config, settings: Settings) -> Run:
+    """A gate, or where a bundle was given its replay."""
+    if settings.replay is not None:
+        return Replay(settings, settings.replay)
+    given: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if settings.record is not None and given is None:
+        check_target(settings.record)
+    gate = Gate(settings, failed=None if given is None else given.get(FAILED))
+    if settings.record is not None:
+        record(config, gate, settings.record)
+    return gate
+
+
 class GateSession:
     """Collects the suite, carries measurements from tests to the summary, and writes the report."""
 
-    def __init__(self, config: pytest.Config, gate: Gate) -> None:
+    def __init__(self, config: pytest.Config, gate: Run) -> None:
         self.config = config
         self.gate = gate
         self.results = Results()
@@ -62,7 +79,8 @@ class GateSession:
 
     def _add_suite(self) -> None:
         """Have pytest collect the built-in suite beside, or instead of, what it collects anyway."""
-        chosen, directory = self.gate.settings.suite, str(Path(suite.__file__).parent)
+        built_in = suite if self.gate.replayed is None else replay_suite
+        chosen, directory = self.gate.settings.suite, str(Path(str(built_in.__file__)).parent)
         explicit = self.config.args_source is pytest.Config.ArgsSource.ARGS
         if chosen == "only":
             self.config.args[:] = [directory]

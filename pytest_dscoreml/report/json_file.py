@@ -14,8 +14,8 @@ from pytest_dscoreml import __version__
 from pytest_dscoreml.conversion.convert import Conversion
 from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.files import write_whole
-from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.report.results import ConversionResult, Results
+from pytest_dscoreml.run import Run
 
 #: Raised when a field is removed or changes its meaning; new fields alone do not raise it.
 SCHEMA_VERSION = 1
@@ -41,7 +41,7 @@ def _unusable(directory: Path, error: OSError) -> UsageError:
     return UsageError(f"--dscoreml-report={directory}: cannot be written ({error.strerror}); give another")
 
 
-def write(directory: Path, gate: Gate, results: Results) -> Path:
+def write(directory: Path, gate: Run, results: Results) -> Path:
     """Write `results.json` into a directory, whole or not at all; returns its path.
 
     Raises:
@@ -56,7 +56,7 @@ def write(directory: Path, gate: Gate, results: Results) -> Path:
     return path
 
 
-def document(gate: Gate, results: Results) -> dict[str, Any]:
+def document(gate: Run, results: Results) -> dict[str, Any]:
     """The run as plain values; differences that are infinite are written as the text `infinite`."""
     model = gate.model
     return {
@@ -68,6 +68,7 @@ def document(gate: Gate, results: Results) -> dict[str, Any]:
         "engine": gate.engine_name,
         "decoders": [decoder.name for decoder in gate.decoders],
         "features": gate.settings.front_end,
+        "replayed": _replayed(gate),
         "seconds": round(results.seconds, 1),
         "model": {
             "name": model.name,
@@ -83,7 +84,15 @@ def document(gate: Gate, results: Results) -> dict[str, Any]:
     }
 
 
-def _conversion(name: str, result: ConversionResult, gate: Gate) -> dict[str, Any]:
+def _replayed(gate: Run) -> dict[str, str] | None:
+    """The bundle that was run in place of a model; None where there was a model."""
+    bundle = gate.replayed
+    return (
+        None if bundle is None else {"directory": str(bundle.directory), "made": bundle.made, "digest": bundle.digest}
+    )
+
+
+def _conversion(name: str, result: ConversionResult, gate: Run) -> dict[str, Any]:
     """One conversion: verdict, tests, measurements, and how it was made."""
     made = gate.conversions.get(name)
     measured = result.measured

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 
 import numpy as np
 import pytest
 
 from pytest_dscoreml import __version__
-from pytest_dscoreml.gate import Gate
+from pytest_dscoreml.heavy import tensorflow_version
 from pytest_dscoreml.report.results import FAILED, PASSED, ConversionResult, Results
+from pytest_dscoreml.run import Run
 
 _COLUMNS = ("conversion", "verdict", "tests", "examples", "longest", "logits", "states", "greedy", "transcriptions")
 
 
-def header(gate: Gate) -> list[str]:
+def header(gate: Run) -> list[str]:
     """What the run depends on: versions, engine, decoders, model."""
     model = gate.model
     first, *others = gate.versions.values()
     exported = [kind for kind, graph in model.graphs.items() if graph.exported]
-    return [
-        f"dscoreml {__version__}: {_converter(first)}; tensorflow {_tensorflow()}, numpy {np.__version__} here",
+    opening = [
+        f"dscoreml {__version__}: {_converter(first)}; tensorflow {tensorflow_version()}, numpy {np.__version__} here",
         *(f"dscoreml against: {_converter(other)}" for other in others),
+    ]
+    if gate.replayed is not None:
+        made_by = " and ".join(versions["coremltools"] for versions in gate.versions.values())
+        opening = [
+            f"dscoreml {__version__}: replaying {gate.replayed.directory}, recorded on {gate.replayed.made[:10]} with "
+            f"coremltools {made_by}; numpy {np.__version__} here"
+        ]
+    return [
+        *opening,
         f"dscoreml engine: {gate.engine_name}; decoders: {', '.join(decoder.name for decoder in gate.decoders)}; "
         f"features: {gate.settings.front_end}",
         f"dscoreml model: {model.name}, {model.geometry}, static graph of {model.n_steps} steps, sha256 {model.hash[:12]}"
@@ -37,17 +46,7 @@ def _converter(versions: Mapping[str, str]) -> str:
     )
 
 
-def _tensorflow() -> str:
-    """The version of TensorFlow here, without importing it: several distributions bring the package."""
-    for name in ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly", "tf-nightly-cpu"):
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return "(unknown version)"
-
-
-def summary(reporter: pytest.TerminalReporter, gate: Gate, results: Results) -> None:
+def summary(reporter: pytest.TerminalReporter, gate: Run, results: Results) -> None:
     """One row per conversion, failures first."""
     if not results.conversions:
         return
@@ -67,7 +66,7 @@ def summary(reporter: pytest.TerminalReporter, gate: Gate, results: Results) -> 
         reporter.write_line(f"{name} was not converted: {reason}", red=True)
 
 
-def known_defects(gate: Gate, results: Results) -> list[str]:
+def known_defects(gate: Run, results: Results) -> list[str]:
     """The known defects that showed, with the conversions they broke."""
     broken: dict[str, list[str]] = {}
     for name, result in results.conversions.items():
@@ -76,7 +75,7 @@ def known_defects(gate: Gate, results: Results) -> list[str]:
     return [f"{defect}; in {', '.join(broken[defect.id])}" for defect in gate.defects if defect.id in broken]
 
 
-def _missing(gate: Gate) -> list[str]:
+def _missing(gate: Run) -> list[str]:
     """What the converter cannot make at all."""
     names: dict[str, list[str]] = {}
     for spec, reason in gate.unavailable.items():

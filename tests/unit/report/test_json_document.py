@@ -22,10 +22,12 @@ def test_the_document(gate, results, monkeypatch):
         "schema": 1,
         "version": __version__,
         "converter": {"coremltools": "9.0", "tensorflow": "2.12.1", "numpy": "1.24.3", "python": "3.9.18"},
+        "converters": gate.versions,
         "numpy": np.__version__,
         "engine": "reference",
         "decoders": ["ds", "ds + scorer"],
         "features": "numpy",
+        "replayed": None,
         "seconds": 12.3,
         "model": {
             "name": "static.pb",
