@@ -1,11 +1,12 @@
 """The fixtures that tests request, the built-in suite's and users' alike. Heavy imports are late.
 
-Without `--dscoreml-model` there is nothing to give: a test that requests one of them is skipped, and says so.
+Without `--dscoreml-model` there is nothing to give: a test that requests one of them is skipped, and says so. So is, in
+a replay, a test that requests what is not in a bundle: TensorFlow, the graphs, what Hypothesis would draw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,38 +19,81 @@ if TYPE_CHECKING:
 
     from pytest_dscoreml.agreement.comparing import Comparison
     from pytest_dscoreml.agreement.tolerances import Tolerances
+    from pytest_dscoreml.bundle.cases import Kind, RecordedCase
     from pytest_dscoreml.conversion.convert import Conversion
     from pytest_dscoreml.conversion.variants import ConversionSpec, Variant
     from pytest_dscoreml.engines.protocol import Engine
     from pytest_dscoreml.engines.streaming import Stream
     from pytest_dscoreml.engines.tensorflow import TensorFlowEngine
-    from pytest_dscoreml.gate import Gate, Recording
+    from pytest_dscoreml.gate import Gate
     from pytest_dscoreml.model.loading import GraphFile, Model
+    from pytest_dscoreml.replay import Replay
+    from pytest_dscoreml.run import Recording, Run
     from pytest_dscoreml.speech.transcription import Decoder
     from pytest_dscoreml.strategies import Material
 
 NO_MODEL = "no model to gate: give --dscoreml-model=PATH or --dscoreml-model=demo"
+NOT_IN_A_BUNDLE = (
+    "a bundle has no TensorFlow, no graphs and nothing for Hypothesis to draw from: give --dscoreml-model in place of "
+    "--dscoreml-replay"
+)
+NO_BUNDLE = "no bundle to replay: give --dscoreml-replay=DIR"
+#: How messages call the cases of a bundle.
+_KINDS = {"sequence": "drawn sequence", "padded": "padded call", "cut": "cut sequence", "recording": "recording"}
 
 
 @pytest.fixture(scope="session")
-def dscoreml_gate(pytestconfig: pytest.Config) -> Gate:
-    """Everything that was opened for this run; the other fixtures are views of it."""
-    gate = pytestconfig.stash.get(GATE, None)
-    if gate is None:
+def dscoreml_run(pytestconfig: pytest.Config) -> Run:
+    """Everything that was opened for this run, of a model or of a bundle; the other fixtures are views of it."""
+    run = pytestconfig.stash.get(GATE, None)
+    if run is None:
         pytest.skip(NO_MODEL)
-    return gate
+    return run
 
 
 @pytest.fixture(scope="session")
-def dscoreml_model(dscoreml_gate: Gate) -> Model:
+def dscoreml_gate(dscoreml_run: Run) -> Gate:
+    """The run of a model."""
+    from pytest_dscoreml.gate import Gate
+
+    if not isinstance(dscoreml_run, Gate):
+        pytest.skip(NOT_IN_A_BUNDLE)
+    return dscoreml_run
+
+
+@pytest.fixture(scope="session")
+def dscoreml_replay(dscoreml_run: Run) -> Replay:
+    """The run of a bundle."""
+    from pytest_dscoreml.replay import Replay
+
+    if not isinstance(dscoreml_run, Replay):
+        pytest.skip(NO_BUNDLE)
+    return dscoreml_run
+
+
+@pytest.fixture(scope="session")
+def dscoreml_recorded(dscoreml_replay: Replay) -> Callable[[Kind], Sequence[RecordedCase]]:
+    """The cases of a kind in the bundle, the shortest first; skips the test where there is none."""
+
+    def recorded(kind: Kind) -> Sequence[RecordedCase]:
+        cases = dscoreml_replay.cases(kind)
+        if not cases:
+            pytest.skip(f"nothing to compare: the bundle holds no {_KINDS[kind.value]}")
+        return cases
+
+    return recorded
+
+
+@pytest.fixture(scope="session")
+def dscoreml_model(dscoreml_run: Run) -> Model:
     """The model under test: geometry, metadata, graphs."""
-    return dscoreml_gate.model
+    return dscoreml_run.model
 
 
 @pytest.fixture(scope="session")
-def dscoreml_graphs(dscoreml_model: Model) -> Mapping[str, GraphFile]:
+def dscoreml_graphs(dscoreml_gate: Gate) -> Mapping[str, GraphFile]:
     """The model's TensorFlow graphs by kind, `static` and `dynamic`."""
-    return dscoreml_model.graphs
+    return dscoreml_gate.model.graphs
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +103,9 @@ def dscoreml_reference(dscoreml_gate: Gate) -> TensorFlowEngine:
 
 
 @pytest.fixture(scope="session")
-def dscoreml_conversion(request: pytest.FixtureRequest, dscoreml_gate: Gate) -> Conversion:
+def dscoreml_conversion(request: pytest.FixtureRequest, dscoreml_run: Run) -> Conversion:
     """A conversion: the test runs once for each that is selected."""
-    return dscoreml_gate.conversion(request.param)
+    return dscoreml_run.conversion(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -71,9 +115,9 @@ def dscoreml_recipe(request: pytest.FixtureRequest, dscoreml_gate: Gate) -> Conv
 
 
 @pytest.fixture(scope="session")
-def dscoreml_engine(dscoreml_gate: Gate, dscoreml_conversion: Conversion) -> Engine:
+def dscoreml_engine(dscoreml_run: Run, dscoreml_conversion: Conversion) -> Engine:
     """The engine that runs `dscoreml_conversion`."""
-    return dscoreml_gate.engine(dscoreml_conversion.spec)
+    return dscoreml_run.engine(dscoreml_conversion.spec)
 
 
 @pytest.fixture
@@ -85,75 +129,75 @@ def dscoreml_stream(dscoreml_engine: Engine) -> Stream:
 
 
 @pytest.fixture(scope="session")
-def dscoreml_variants(request: pytest.FixtureRequest, dscoreml_gate: Gate) -> Mapping[Variant, Engine]:
+def dscoreml_variants(request: pytest.FixtureRequest, dscoreml_run: Run) -> Mapping[Variant, Engine]:
     """The engines of all variants of one target and precision: the test runs once for each of those."""
     specs: list[ConversionSpec] = request.param
-    return {spec.variant: dscoreml_gate.engine(spec) for spec in specs}
+    return {spec.variant: dscoreml_run.engine(spec) for spec in specs}
 
 
 @pytest.fixture(scope="session")
-def dscoreml_tolerances(dscoreml_gate: Gate, dscoreml_conversion: Conversion) -> Tolerances:
+def dscoreml_tolerances(dscoreml_run: Run, dscoreml_conversion: Conversion) -> Tolerances:
     """The named tolerances of `dscoreml_conversion`'s precision."""
-    return dscoreml_gate.tolerances(dscoreml_conversion.spec)
+    return dscoreml_run.tolerances(dscoreml_conversion.spec)
 
 
 @pytest.fixture
 def dscoreml_comparison(
-    request: pytest.FixtureRequest, dscoreml_gate: Gate, dscoreml_conversion: Conversion
+    request: pytest.FixtureRequest, dscoreml_run: Run, dscoreml_conversion: Conversion
 ) -> Comparison:
     """Asserts agreement for `dscoreml_conversion`; what it measures goes into the summary and the report."""
-    return _comparison(request.node, dscoreml_gate, dscoreml_conversion.spec)
+    return _comparison(request.node, dscoreml_run, dscoreml_conversion.spec)
 
 
 @pytest.fixture
 def dscoreml_comparisons(
-    request: pytest.FixtureRequest, dscoreml_gate: Gate, dscoreml_variants: Mapping[Variant, Engine]
+    request: pytest.FixtureRequest, dscoreml_run: Run, dscoreml_variants: Mapping[Variant, Engine]
 ) -> Mapping[Variant, Comparison]:
     """As `dscoreml_comparison`, for each of `dscoreml_variants`."""
-    return {spec.variant: _comparison(request.node, dscoreml_gate, spec) for spec in conversions_of(request.node)}
+    return {spec.variant: _comparison(request.node, dscoreml_run, spec) for spec in conversions_of(request.node)}
 
 
 @pytest.fixture(scope="session")
-def dscoreml_converters(request: pytest.FixtureRequest, dscoreml_gate: Gate) -> Mapping[str, Engine]:
+def dscoreml_converters(request: pytest.FixtureRequest, dscoreml_run: Run) -> Mapping[str, Engine]:
     """The engines of one conversion as made by each converter of the run, by the converters' labels."""
     specs: list[ConversionSpec] = request.param
-    return {spec.converter: dscoreml_gate.engine(spec) for spec in specs}
+    return {spec.converter: dscoreml_run.engine(spec) for spec in specs}
 
 
 @pytest.fixture
 def dscoreml_converter_comparisons(
-    request: pytest.FixtureRequest, dscoreml_gate: Gate, dscoreml_converters: Mapping[str, Engine]
+    request: pytest.FixtureRequest, dscoreml_run: Run, dscoreml_converters: Mapping[str, Engine]
 ) -> Mapping[str, Comparison]:
     """A comparison for each of `dscoreml_converters`, with another of them: errors against TensorFlow are measured elsewhere."""
-    return {spec.converter: _unmeasured(dscoreml_gate, spec) for spec in conversions_of(request.node)}
+    return {spec.converter: _unmeasured(dscoreml_run, spec) for spec in conversions_of(request.node)}
 
 
-def _comparison(node: pytest.Item, gate: Gate, spec: ConversionSpec) -> Comparison:
+def _comparison(node: pytest.Item, run: Run, spec: ConversionSpec) -> Comparison:
     """A comparison whose measurements are kept with the test."""
-    comparison = _unmeasured(gate, spec)
+    comparison = _unmeasured(run, spec)
     node.stash.setdefault(MEASURED, {})[spec.name] = comparison.measured
     return comparison
 
 
-def _unmeasured(gate: Gate, spec: ConversionSpec) -> Comparison:
+def _unmeasured(run: Run, spec: ConversionSpec) -> Comparison:
     """A comparison whose measurements go nowhere."""
     from pytest_dscoreml.agreement.comparing import Comparison
 
     label = ", ".join(filter(None, [spec.variant, spec.target, spec.precision, spec.converter]))
-    return Comparison(label, gate.tolerances(spec), gate.model.metadata.alphabet)
+    return Comparison(label, run.tolerances(spec), run.model.metadata.alphabet)
 
 
 @pytest.fixture(scope="session")
-def dscoreml_recording(request: pytest.FixtureRequest, dscoreml_gate: Gate) -> Recording:
+def dscoreml_recording(request: pytest.FixtureRequest, dscoreml_run: Run) -> Recording:
     """A recording with its windows: the test runs once for each of the demo's and of `--dscoreml-audio`."""
     index: int = request.param
-    return dscoreml_gate.recordings[index]
+    return dscoreml_run.recordings[index]
 
 
 @pytest.fixture(scope="session")
-def dscoreml_decoder(dscoreml_gate: Gate) -> Decoder:
+def dscoreml_decoder(dscoreml_run: Run) -> Decoder:
     """The beam search decoder; with the scorer where `--dscoreml-scorer` was given."""
-    return dscoreml_gate.decoders[-1]
+    return dscoreml_run.decoders[-1]
 
 
 @pytest.fixture(scope="session")
@@ -209,28 +253,61 @@ def dscoreml_check(dscoreml_settings: settings) -> Callable[[Callable[..., None]
 
 @pytest.fixture
 def dscoreml_drawn(
+    request: pytest.FixtureRequest,
+    dscoreml_run: Run,
+    dscoreml_conversion: Conversion,
     dscoreml_engine: Engine,
-    dscoreml_reference: Engine,
     dscoreml_comparison: Comparison,
-    dscoreml_material: Material,
-    dscoreml_cases: SearchStrategy[Any],
-    dscoreml_check: Callable[[Callable[..., None]], None],
 ) -> Callable[[Callable[..., None]], None]:
-    """Runs `compare(expected=, obtained=, case=)` on drawn sequences: TensorFlow's outputs and `dscoreml_engine`'s."""
+    """Runs `compare(expected=, obtained=, case=)` on drawn sequences: TensorFlow's outputs and `dscoreml_engine`'s.
+
+    In a replay, on those that were drawn when the bundle was recorded.
+    """
+    if dscoreml_run.replayed is not None:
+        return _recorded_before(
+            request.getfixturevalue("dscoreml_replay"),
+            request.getfixturevalue("dscoreml_recorded"),
+            dscoreml_conversion.spec,
+            dscoreml_comparison,
+        )
     from hypothesis import given
 
     from pytest_dscoreml.engines.streaming import recognise
 
+    reference: Engine = request.getfixturevalue("dscoreml_reference")
+    material: Material = request.getfixturevalue("dscoreml_material")
+    cases: SearchStrategy[Any] = request.getfixturevalue("dscoreml_cases")
+    check: Callable[[Callable[..., None]], None] = request.getfixturevalue("dscoreml_check")
+
     def run(compare: Callable[..., None]) -> None:
         def holds(case: Any) -> None:
-            windows, state = dscoreml_material.windows(case), dscoreml_material.state(case)
-            expected = recognise(dscoreml_reference, windows, state)
+            windows, state = material.windows(case), material.state(case)
+            expected = recognise(reference, windows, state)
+            dscoreml_run.recorder.sequence(windows, state, expected=expected, case=case)
             obtained = recognise(dscoreml_engine, windows, state)
             dscoreml_comparison.sequence(expected)
             compare(expected=expected, obtained=obtained, case=case)
 
         # What Hypothesis draws hangs on the name, when it draws the same in each run: each promise gets its own.
         holds.__name__ = compare.__name__
-        dscoreml_check(given(case=dscoreml_cases)(holds))
+        check(given(case=cases)(holds))
+
+    return run
+
+
+def _recorded_before(
+    replay: Replay,
+    recorded: Callable[[Kind], Sequence[RecordedCase]],
+    spec: ConversionSpec,
+    comparison: Comparison,
+) -> Callable[[Callable[..., None]], None]:
+    """What `dscoreml_drawn` is in a replay."""
+    from pytest_dscoreml.bundle.cases import Kind
+
+    def run(compare: Callable[..., None]) -> None:
+        for case in recorded(Kind.SEQUENCE):
+            obtained = replay.fed(spec, case)
+            comparison.sequence(case.expected)
+            compare(expected=case.expected, obtained=obtained, case=case.label)
 
     return run

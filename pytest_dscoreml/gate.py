@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ from pytest_dscoreml.model.demo import DEMO, Utterance, demo_speech
 from pytest_dscoreml.model.loading import load_model
 from pytest_dscoreml.model.metadata import Metadata
 from pytest_dscoreml.options import CONVERTER, TARGET, Settings
-from pytest_dscoreml.run import Run
+from pytest_dscoreml.run import Recording, Run
 from pytest_dscoreml.speech.audio import read_wav
 from pytest_dscoreml.speech.decoding import Decoder, choose_decoder
 from pytest_dscoreml.speech.features import FeatureConfig, graph_mfcc, mfcc, whiten, windows
@@ -36,14 +34,6 @@ from pytest_dscoreml.strategies import Material
 
 #: Frames of the material that drawn sequences are cut from: enough for variety, little enough to make quickly.
 MATERIAL_FRAMES = 2000
-
-
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """An utterance with its context windows [T, 19, 26]."""
-
-    utterance: Utterance
-    windows: Floats
 
 
 class Gate(Run):
@@ -71,13 +61,11 @@ class Gate(Run):
             settings.model, exports=self.cache.directory / "graphs", metadata=_metadata(settings.alphabet)
         )
         self._check_alphabet()
-        self.recordings: tuple[Recording, ...] = tuple(map(self._recording, self._utterances()))
+        self.recordings = tuple(map(self._recording, self._utterances()))
         self.decoders = self._choose_decoders()
         self.wanted = self.specs
         self._failed = dict(failed or {})
         self._expected: dict[Recording, Outputs] = {}
-        self._obtained: dict[tuple[ConversionSpec, Recording], Outputs] = {}
-        self._texts: dict[tuple[str, str], str] = {}
 
     def _unavailable(self, chosen: Sequence[ConversionSpec]) -> dict[ConversionSpec, str]:
         """What a converter has not; an error where it was asked for by name, or nothing is left."""
@@ -176,25 +164,9 @@ class Gate(Run):
             self._expected[recording] = recognise(self.reference, recording.windows)
         return self._expected[recording]
 
-    def obtained(self, spec: ConversionSpec, recording: Recording) -> Outputs:
-        """A conversion's outputs for the whole of a recording, computed once."""
-        if (spec, recording) not in self._obtained:
-            self._obtained[spec, recording] = recognise(self.engine(spec), recording.windows)
-        return self._obtained[spec, recording]
-
     def expected_text(self, recording: Recording, decoder: Decoder) -> str:
         """What a decoder makes of the reference's probabilities."""
         return self.text(self.expected(recording).logits, decoder)
-
-    def text(self, probabilities: Floats, decoder: Decoder) -> str:
-        """What a decoder makes of probabilities [T, classes]; the same ones, bit for bit, are decoded once.
-
-        Decoding takes far longer than all the rest, and several conversions often give the very same numbers.
-        """
-        key = (decoder.name, hashlib.sha256(np.ascontiguousarray(probabilities).tobytes()).hexdigest())
-        if key not in self._texts:
-            self._texts[key] = decoder.decode(probabilities).text
-        return self._texts[key]
 
     # -- conversions --------------------------------------------------------------------------------------------------
 

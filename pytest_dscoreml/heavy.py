@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import metadata
 from typing import Any
 
 from pytest_dscoreml.errors import UsageError
@@ -22,3 +23,13 @@ def import_tensorflow() -> Any:
             f"TensorFlow, which runs the reference, cannot be imported ({error}); pip install tensorflow"
         ) from None
     return tensorflow
+
+
+def tensorflow_version() -> str:
+    """The version of TensorFlow here, without importing it: several distributions bring the package."""
+    for name in ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly", "tf-nightly-cpu"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return "(unknown version)"

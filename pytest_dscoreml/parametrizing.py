@@ -16,9 +16,10 @@ from pytest_dscoreml.errors import UsageError
 if TYPE_CHECKING:
     from pytest_dscoreml.agreement.measurements import Measurements
     from pytest_dscoreml.conversion.variants import ConversionSpec
-    from pytest_dscoreml.gate import Gate
+    from pytest_dscoreml.run import Run
 
-GATE: pytest.StashKey[Gate] = pytest.StashKey()
+#: What was opened for this run, a gate or a replay.
+GATE: pytest.StashKey[Run] = pytest.StashKey()
 #: What a test measured, by the name of the conversion.
 MEASURED: pytest.StashKey[dict[str, Measurements]] = pytest.StashKey()
 
@@ -68,7 +69,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         _parametrize(metafunc, "dscoreml_converters", groups, reason)
     if "dscoreml_recording" in names:
         recordings = {recording.utterance.name: index for index, recording in enumerate(gate.recordings)}
-        _parametrize(metafunc, "dscoreml_recording", recordings, "no recording to transcribe: give --dscoreml-audio")
+        _parametrize(metafunc, "dscoreml_recording", recordings, gate.no_recording)
 
 
 def _groups(

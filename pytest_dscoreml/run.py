@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 import abc
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pytest_dscoreml.agreement.tolerances import BY_PRECISION, Tolerances
+from pytest_dscoreml.bundle.recorder import Recorder
 from pytest_dscoreml.conversion.convert import Conversion
 from pytest_dscoreml.conversion.defects import KnownDefect
 from pytest_dscoreml.conversion.variants import ConversionSpec, Variant
 from pytest_dscoreml.engines.choosing import engine_name, open_engine
-from pytest_dscoreml.engines.protocol import Engine
+from pytest_dscoreml.engines.protocol import Engine, Floats, Outputs
+from pytest_dscoreml.engines.streaming import recognise
 from pytest_dscoreml.errors import ConversionError
+from pytest_dscoreml.model.demo import Utterance
 from pytest_dscoreml.model.loading import Model
 from pytest_dscoreml.options import Settings
 from pytest_dscoreml.runtime import ReferenceModel
 from pytest_dscoreml.speech.transcription import Decoder
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """An utterance with its context windows [T, 19, 26]."""
+
+    utterance: Utterance
+    windows: Floats
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """The bundle that is run in place of a model: where it is, when it was made, and the SHA-256 of all that is in it."""
+
+    directory: Path
+    made: str
+    digest: str
 
 
 class Run(abc.ABC):
@@ -32,6 +56,10 @@ class Run(abc.ABC):
         unavailable: why others that were chosen cannot be made by their converter.
         defects: the known defects of converters.
         decoders: what transcribes.
+        recordings: what is transcribed.
+        no_recording: what to say where there is none.
+        recorder: takes what goes into a bundle.
+        replayed: the bundle that this run is of; None where it is of a model.
         wanted: the conversions that will be asked for: the first to be asked for has all of them made, in one process.
         progress: takes a line when something begins that takes long.
     """
@@ -42,15 +70,21 @@ class Run(abc.ABC):
     unavailable: Mapping[ConversionSpec, str]
     defects: tuple[KnownDefect, ...]
     decoders: tuple[Decoder, ...]
+    recordings: tuple[Recording, ...]
+    no_recording = "no recording to transcribe: give --dscoreml-audio"
+    replayed: Replayed | None = None
     wanted: Sequence[ConversionSpec]
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.engine_name = engine_name(settings.engine)
+        self.recorder = Recorder()
         self.progress: Callable[[str], None] = lambda line: None
         self._conversions: dict[ConversionSpec, Conversion | ConversionError] = {}
         self._files: dict[ConversionSpec, ReferenceModel] = {}
         self._engines: dict[ConversionSpec, Engine] = {}
+        self._obtained: dict[tuple[ConversionSpec, Recording], Outputs] = {}
+        self._texts: dict[tuple[str, str], str] = {}
 
     @property
     @abc.abstractmethod
@@ -63,6 +97,11 @@ class Run(abc.ABC):
     @abc.abstractmethod
     def possible(self) -> tuple[ConversionSpec, ...]:
         """All that this run may ask for."""
+
+    @property
+    @abc.abstractmethod
+    def longest(self) -> int:
+        """Steps of the longest sequence that will be asked for; a dynamic conversion must admit it."""
 
     @abc.abstractmethod
     def convert(self, specs: Iterable[ConversionSpec]) -> None:
@@ -129,3 +168,25 @@ class Run(abc.ABC):
     def tolerances(self, spec: ConversionSpec) -> Tolerances:
         """The tolerances of a conversion's precision."""
         return BY_PRECISION[spec.precision.value]
+
+    # -- speech -------------------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def expected(self, recording: Recording) -> Outputs:
+        """TensorFlow's outputs for the whole of a recording."""
+
+    def obtained(self, spec: ConversionSpec, recording: Recording) -> Outputs:
+        """A conversion's outputs for the whole of a recording, computed once."""
+        if (spec, recording) not in self._obtained:
+            self._obtained[spec, recording] = recognise(self.engine(spec), recording.windows)
+        return self._obtained[spec, recording]
+
+    def text(self, probabilities: Floats, decoder: Decoder) -> str:
+        """What a decoder makes of probabilities [T, classes]; the same ones, bit for bit, are decoded once.
+
+        Decoding takes far longer than all the rest, and several conversions often give the very same numbers.
+        """
+        key = (decoder.name, hashlib.sha256(np.ascontiguousarray(probabilities).tobytes()).hexdigest())
+        if key not in self._texts:
+            self._texts[key] = decoder.decode(probabilities).text
+        return self._texts[key]

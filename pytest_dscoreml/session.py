@@ -1,4 +1,4 @@
-"""The active gate in a pytest run: registered only where `--dscoreml-model` was given."""
+"""The active gate or replay in a pytest run: registered only where `--dscoreml-model` or `--dscoreml-replay` was given."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any, Protocol
 
 import pytest
 
-from pytest_dscoreml import suite
+from pytest_dscoreml import replay_suite, suite
+from pytest_dscoreml.bundle.writing import check_target
 from pytest_dscoreml.conversion.defects import KnownDefect
 from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.options import Settings
 from pytest_dscoreml.parametrizing import GATE, MEASURED, conversions_of
+from pytest_dscoreml.record import record
+from pytest_dscoreml.replay import Replay
 from pytest_dscoreml.report import ending, properties, terminal
 from pytest_dscoreml.report.failure import REPORTED, failure_text
 from pytest_dscoreml.report.results import Results
@@ -41,15 +44,28 @@ def start(config: pytest.Config) -> None:
     """
     try:
         settings = Settings.of(config)
-        given: dict[str, Any] | None = getattr(config, "workerinput", None)
-        if given is None:
+        is_worker = hasattr(config, "workerinput")
+        if not is_worker:
             ending.check(settings)
-        gate = Gate(settings, failed=None if given is None else given.get(FAILED))
-        after = ending.Ending(gate) if given is None else None
+        gate = _open(config, settings)
+        after = None if is_worker else ending.Ending(gate)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[GATE] = gate
     config.pluginmanager.register(GateSession(config, gate, after), "dscoreml-session")
+
+
+def _open(config: pytest.Config, settings: Settings) -> Run:
+    """A gate, or where a bundle was given its replay."""
+    if settings.replay is not None:
+        return Replay(settings, settings.replay)
+    given: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if settings.record is not None and given is None:
+        check_target(settings.record)
+    gate = Gate(settings, failed=None if given is None else given.get(FAILED))
+    if settings.record is not None:
+        record(config, gate, settings.record)
+    return gate
 
 
 class GateSession:
@@ -65,7 +81,8 @@ class GateSession:
 
     def _add_suite(self) -> None:
         """Have pytest collect the built-in suite beside, or instead of, what it collects anyway."""
-        chosen, directory = self.gate.settings.suite, str(Path(suite.__file__).parent)
+        built_in = suite if self.gate.replayed is None else replay_suite
+        chosen, directory = self.gate.settings.suite, str(Path(str(built_in.__file__)).parent)
         explicit = self.config.args_source is pytest.Config.ArgsSource.ARGS
         if chosen == "only":
             self.config.args[:] = [directory]

@@ -67,6 +67,7 @@ def document(gate: Run, results: Results) -> dict[str, Any]:
         "decoders": [decoder.name for decoder in gate.decoders],
         "features": gate.settings.front_end,
         "conditions": dict(gate.conditions),
+        "replayed": _replayed(gate),
         "seconds": round(results.seconds, 1),
         "model": {
             "name": model.name,
@@ -80,6 +81,14 @@ def document(gate: Run, results: Results) -> dict[str, Any]:
         },
         "conversions": {name: _conversion(name, result, gate) for name, result in results.conversions.items()},
     }
+
+
+def _replayed(gate: Run) -> dict[str, str] | None:
+    """The bundle that was run in place of a model; None where there was a model."""
+    bundle = gate.replayed
+    return (
+        None if bundle is None else {"directory": str(bundle.directory), "made": bundle.made, "digest": bundle.digest}
+    )
 
 
 def _conversion(name: str, result: ConversionResult, gate: Run) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pytest_dscoreml import __version__
+from pytest_dscoreml.heavy import tensorflow_version
 from pytest_dscoreml.report.baseline import Against
 from pytest_dscoreml.report.results import FAILED, PASSED, ConversionResult, Results
 from pytest_dscoreml.report.side_by_side import COLUMNS as PAIR_COLUMNS
@@ -24,9 +24,18 @@ def header(gate: Run) -> list[str]:
     model = gate.model
     first, *others = gate.versions.values()
     exported = [kind for kind, graph in model.graphs.items() if graph.exported]
-    return [
-        f"dscoreml {__version__}: {_converter(first)}; tensorflow {_tensorflow()}, numpy {np.__version__} here",
+    opening = [
+        f"dscoreml {__version__}: {_converter(first)}; tensorflow {tensorflow_version()}, numpy {np.__version__} here",
         *(f"dscoreml against: {_converter(other)}" for other in others),
+    ]
+    if gate.replayed is not None:
+        made_by = " and ".join(versions["coremltools"] for versions in gate.versions.values())
+        opening = [
+            f"dscoreml {__version__}: replaying {gate.replayed.directory}, recorded on {gate.replayed.made[:10]} with "
+            f"coremltools {made_by}; numpy {np.__version__} here"
+        ]
+    return [
+        *opening,
         f"dscoreml engine: {gate.engine_name}; decoders: {', '.join(decoder.name for decoder in gate.decoders)}; "
         f"features: {gate.settings.front_end}",
         f"dscoreml model: {model.name}, {model.geometry}, static graph of {model.n_steps} steps, sha256 {model.hash[:12]}"
@@ -39,16 +48,6 @@ def _converter(versions: Mapping[str, str]) -> str:
         f"coremltools {versions['coremltools']}, tensorflow {versions['tensorflow']}, numpy {versions['numpy']} "
         f"in the converter (python {versions['python']})"
     )
-
-
-def _tensorflow() -> str:
-    """The version of TensorFlow here, without importing it: several distributions bring the package."""
-    for name in ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly", "tf-nightly-cpu"):
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return "(unknown version)"
 
 
 def summary(reporter: pytest.TerminalReporter, gate: Run, results: Results) -> None:

@@ -14,7 +14,8 @@ from pytest_dscoreml.conversion.convert import Conversion
 from pytest_dscoreml.conversion.variants import Variant
 from pytest_dscoreml.engines.protocol import Engine
 from pytest_dscoreml.engines.streaming import recognise
-from pytest_dscoreml.gate import Gate, Recording
+from pytest_dscoreml.gate import Gate
+from pytest_dscoreml.run import Recording, Run
 from pytest_dscoreml.strategies import Case, Material
 
 
@@ -38,17 +39,19 @@ def test_graphs_agree(
 
 
 def test_recordings_agree(
-    dscoreml_gate: Gate, dscoreml_conversion: Conversion, dscoreml_recording: Recording, dscoreml_comparison: Comparison
+    dscoreml_run: Run, dscoreml_conversion: Conversion, dscoreml_recording: Recording, dscoreml_comparison: Comparison
 ) -> None:
     """On real speech from end to end: probabilities, states and greedy path."""
-    expected = dscoreml_gate.expected(dscoreml_recording)
-    obtained = dscoreml_gate.obtained(dscoreml_conversion.spec, dscoreml_recording)
-    audio = dscoreml_recording.utterance.name
+    expected = dscoreml_run.expected(dscoreml_recording)
+    audio, said = dscoreml_recording.utterance.name, dscoreml_recording.utterance.transcript
+    dscoreml_run.recorder.recording(audio, dscoreml_recording.windows, expected=expected, transcript=said, texts={})
+    obtained = dscoreml_run.obtained(dscoreml_conversion.spec, dscoreml_recording)
     dscoreml_comparison.outputs(expected=expected, obtained=obtained, case=audio)
     dscoreml_comparison.greedy(expected=expected, obtained=obtained, case=audio)
 
 
 def test_variants_agree(
+    dscoreml_gate: Gate,
     dscoreml_variants: Mapping[Variant, Engine],
     dscoreml_comparisons: Mapping[Variant, Comparison],
     dscoreml_reference: Engine,
@@ -62,6 +65,7 @@ def test_variants_agree(
     def variants_agree(case: Case) -> None:
         windows, state = dscoreml_material.windows(case), dscoreml_material.state(case)
         expected = recognise(dscoreml_reference, windows, state)
+        dscoreml_gate.recorder.sequence(windows, state, expected=expected, case=case)
         obtained = {variant: recognise(engine, windows, state) for variant, engine in dscoreml_variants.items()}
         for variant, outputs in obtained.items():
             dscoreml_comparisons[variant].outputs(expected=expected, obtained=outputs, case=case)

@@ -23,6 +23,7 @@ PIECES = 8
 
 
 def test_any_cut_gives_the_whole(
+    dscoreml_gate: Gate,
     dscoreml_engine: Engine,
     dscoreml_comparison: Comparison,
     dscoreml_material: Material,
@@ -35,9 +36,13 @@ def test_any_cut_gives_the_whole(
     def pieces_give_the_whole(drawn: tuple[Case, tuple[int, ...]]) -> None:
         case, cuts = drawn
         windows, state = dscoreml_material.windows(case), dscoreml_material.state(case)
+        label = f"{case} cut at {list(cuts)}"
+        dscoreml_gate.recorder.cut(
+            windows, state, cuts, expected=lambda: recognise(dscoreml_gate.reference, windows, state), case=label
+        )
         whole = recognise(dscoreml_engine, windows, state)
         pieces = recognise(dscoreml_engine, windows, state, cuts=cuts)
-        dscoreml_comparison.outputs(expected=whole, obtained=pieces, case=f"{case} cut at {list(cuts)}")
+        dscoreml_comparison.outputs(expected=whole, obtained=pieces, case=label)
 
     dscoreml_check(pieces_give_the_whole)
 

@@ -9,15 +9,16 @@ from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.inspection import features_only
 from pytest_dscoreml.model.frozen import INPUTS, OUTPUTS, read_graph
 from pytest_dscoreml.model.loading import Model
+from pytest_dscoreml.run import Run
 
 #: Operations whose result has a shape that is known only when it runs; a neural network marks its own by a suffix.
 DYNAMIC_OPERATIONS = ("shape", "fill", "range_1d", "non_zero", "getShape", "fillLike", "whereNonZero")
 DYNAMIC_SUFFIX = "Dynamic"
 
 
-def test_names(dscoreml_gate: Gate, dscoreml_conversion: Conversion) -> None:
+def test_names(dscoreml_run: Run, dscoreml_conversion: Conversion) -> None:
     """Exactly the graph's four inputs, and the three outputs that were asked for."""
-    interface = dscoreml_gate.file(dscoreml_conversion.spec).interface
+    interface = dscoreml_run.file(dscoreml_conversion.spec).interface
     for kind, expected, features in (("inputs", INPUTS, interface.inputs), ("outputs", OUTPUTS, interface.outputs)):
         obtained = sorted(feature.name for feature in features)
         if obtained != sorted(expected):
@@ -26,23 +27,23 @@ def test_names(dscoreml_gate: Gate, dscoreml_conversion: Conversion) -> None:
             )
 
 
-def test_types(dscoreml_gate: Gate, dscoreml_conversion: Conversion) -> None:
+def test_types(dscoreml_run: Run, dscoreml_conversion: Conversion) -> None:
     """float32 throughout, but that an ML Program takes `input_lengths` as the graph does, as int32."""
     spec = dscoreml_conversion.spec
     lengths = "int32" if spec.target is Target.MLPROGRAM else "float32"
-    interface = dscoreml_gate.file(spec).interface
+    interface = dscoreml_run.file(spec).interface
     for feature in (*interface.inputs, *interface.outputs):
         expected = lengths if feature.name == "input_lengths" else "float32"
         if feature.dtype != expected:
             raise Disagreement(f"{feature.name} [{spec}]: expected type {expected}, obtained {feature.dtype}")
 
 
-def test_every_length_is_admitted(dscoreml_gate: Gate, dscoreml_model: Model, dscoreml_conversion: Conversion) -> None:
+def test_every_length_is_admitted(dscoreml_run: Run, dscoreml_model: Model, dscoreml_conversion: Conversion) -> None:
     """A dynamic conversion admits 1 to the longest sequence of this run; the others exactly the steps of a chunk."""
     spec, geometry, n_steps = dscoreml_conversion.spec, dscoreml_model.geometry, dscoreml_model.n_steps
-    feature = dscoreml_gate.file(spec).interface.input("input_node")
+    feature = dscoreml_run.file(spec).interface.input("input_node")
     window = (geometry.n_window, geometry.n_input)
-    longest = max(dscoreml_gate.longest, n_steps + 1)
+    longest = max(dscoreml_run.longest, n_steps + 1)
     expected = range(1, longest + 1) if spec.variant is Variant.DYNAMIC else [n_steps]
     refused = [steps for steps in expected if not feature.admits((1, steps, *window))]
     invited = [
@@ -56,9 +57,9 @@ def test_every_length_is_admitted(dscoreml_gate: Gate, dscoreml_model: Model, ds
         )
 
 
-def test_state_shapes(dscoreml_gate: Gate, dscoreml_model: Model, dscoreml_conversion: Conversion) -> None:
+def test_state_shapes(dscoreml_run: Run, dscoreml_model: Model, dscoreml_conversion: Conversion) -> None:
     """The states go in with the shape in which they come out, one row of n_hidden; the length is one number."""
-    interface, state = dscoreml_gate.file(dscoreml_conversion.spec).interface, (1, dscoreml_model.geometry.n_hidden)
+    interface, state = dscoreml_run.file(dscoreml_conversion.spec).interface, (1, dscoreml_model.geometry.n_hidden)
     for name, shape in (("previous_state_c", state), ("previous_state_h", state), ("input_lengths", (1,))):
         feature = interface.input(name)
         if not feature.admits(shape) or feature.flexible:

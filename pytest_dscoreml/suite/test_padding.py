@@ -11,11 +11,13 @@ from hypothesis.strategies import SearchStrategy
 
 from pytest_dscoreml.agreement.comparing import Comparison
 from pytest_dscoreml.engines.protocol import Engine
+from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.model.loading import Model
 from pytest_dscoreml.strategies import Case, Material
 
 
 def test_padding_is_masked(
+    dscoreml_gate: Gate,
     dscoreml_model: Model,
     dscoreml_engine: Engine,
     dscoreml_reference: Engine,
@@ -31,9 +33,10 @@ def test_padding_is_masked(
     def padding_is_masked(case: Case, length: int) -> None:
         frames = np.resize(dscoreml_material.windows(case), (steps, geometry.n_window, geometry.n_input))
         state = dscoreml_material.state(case)
-        expected = dscoreml_reference.run(frames, length, state)
-        obtained = dscoreml_engine.run(frames, length, state)
         drawn = f"{case}, {length} of {steps} steps real"
+        expected = dscoreml_reference.run(frames, length, state)
+        dscoreml_gate.recorder.padded(frames, length, state, expected=expected, case=drawn)
+        obtained = dscoreml_engine.run(frames, length, state)
         dscoreml_comparison.outputs(expected=expected, obtained=obtained, case=drawn)
 
     dscoreml_check(padding_is_masked)

@@ -11,7 +11,8 @@ from pytest_dscoreml.agreement.transcripts import assert_transcripts_agree
 from pytest_dscoreml.conversion.convert import Conversion
 from pytest_dscoreml.engines.protocol import Engine, Floats
 from pytest_dscoreml.engines.streaming import Stream, partial_transcriptions
-from pytest_dscoreml.gate import Gate, Recording
+from pytest_dscoreml.gate import Gate
+from pytest_dscoreml.run import Recording, Run
 from pytest_dscoreml.speech.greedy import collapse, greedy_path
 
 
@@ -19,13 +20,20 @@ def test_transcription_agrees(
     dscoreml_gate: Gate, dscoreml_conversion: Conversion, dscoreml_recording: Recording, dscoreml_comparison: Comparison
 ) -> None:
     """By beam search, without the scorer and, where one was given, with it."""
+    expected, utterance = dscoreml_gate.expected(dscoreml_recording), dscoreml_recording.utterance
+    texts = {
+        decoder.name: dscoreml_gate.expected_text(dscoreml_recording, decoder) for decoder in dscoreml_gate.decoders
+    }
+    dscoreml_gate.recorder.recording(
+        utterance.name, dscoreml_recording.windows, expected=expected, transcript=utterance.transcript, texts=texts
+    )
     obtained = dscoreml_gate.obtained(dscoreml_conversion.spec, dscoreml_recording)
     dscoreml_comparison.sequence(obtained)
     for decoder in dscoreml_gate.decoders:
         dscoreml_comparison.transcript(
-            audio=dscoreml_recording.utterance.name,
+            audio=utterance.name,
             decoder=decoder.name,
-            expected=dscoreml_gate.expected_text(dscoreml_recording, decoder),
+            expected=texts[decoder.name],
             obtained=dscoreml_gate.text(obtained.logits, decoder),
         )
 
@@ -41,16 +49,16 @@ def test_reference_hears_the_transcript(dscoreml_gate: Gate, dscoreml_recording:
 
 
 def test_partial_transcriptions_lead_to_the_whole(
-    dscoreml_gate: Gate, dscoreml_engine: Engine, dscoreml_recording: Recording, dscoreml_comparison: Comparison
+    dscoreml_run: Run, dscoreml_engine: Engine, dscoreml_recording: Recording, dscoreml_comparison: Comparison
 ) -> None:
     """What is read off after each chunk is what TensorFlow's probabilities say up to there, and no frame is lost."""
-    stream, chunk = Stream(dscoreml_engine), dscoreml_gate.model.n_steps
-    windows, alphabet = dscoreml_recording.windows, dscoreml_gate.model.metadata.alphabet
+    stream, chunk = Stream(dscoreml_engine), dscoreml_run.model.n_steps
+    windows, alphabet = dscoreml_recording.windows, dscoreml_run.model.metadata.alphabet
 
     def greedy(probabilities: Floats) -> str:
         return collapse(greedy_path(probabilities), alphabet)
 
-    expected_rows = dscoreml_gate.expected(dscoreml_recording).logits
+    expected_rows = dscoreml_run.expected(dscoreml_recording).logits
     for number, obtained in enumerate(partial_transcriptions(stream, windows, greedy, chunk=chunk), start=1):
         heard = min(number * chunk, len(windows))
         context = dscoreml_comparison.context(heard, f"partial transcription of {dscoreml_recording.utterance.name}")

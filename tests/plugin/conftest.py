@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -26,7 +28,12 @@ ONE = (
     "--dscoreml-max-examples=2",
 )
 #: What belongs to another process, or is collected by the run inside a test.
-_NOT_HERE = ("pytest_dscoreml.suite.", "pytest_dscoreml.__main__", "pytest_dscoreml.conversion.worker")
+_NOT_HERE = (
+    "pytest_dscoreml.suite.",
+    "pytest_dscoreml.replay_suite.",
+    "pytest_dscoreml.__main__",
+    "pytest_dscoreml.conversion.worker",
+)
 _COLUMNS = ("conversion", "verdict", "tests", "examples", "longest", "logits", "states", "greedy", "transcriptions")
 
 
@@ -242,3 +249,65 @@ def converter_with(script, shared):
         return path, shared / f"conversions-{defect}"
 
     return make
+
+
+@pytest.fixture(scope="session")
+def recording(shared, conversions):
+    """A run of the demo that records a bundle of four conversions: the result, and the bundle's directory.
+
+    All workers share the one run.
+    """
+    import filelock
+
+    folder, bundle, kept = shared / "recording", shared / "bundles" / "demo", shared / "recording.json"
+    command = [
+        *(
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "--dscoreml-model=demo",
+            "--dscoreml-max-examples=3",
+        ),
+        *("--dscoreml-variant=static,dynamic", "--dscoreml-precision=float32"),
+        *(f"--dscoreml-cache-dir={conversions}", f"--dscoreml-record={bundle}"),
+    ]
+    with filelock.FileLock(str(shared / "recording.lock")):
+        if not kept.exists():
+            folder.mkdir()
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            kept.write_text(json.dumps([done.returncode, done.stdout.splitlines(), done.stderr.splitlines()]))
+    return pytest.RunResult(*json.loads(kept.read_text()), 0.0), bundle
+
+
+@pytest.fixture
+def bundle(recording, pytester):
+    """A copy of the recorded bundle that a test may change: `bundle` in the working directory."""
+    return Path(shutil.copytree(recording[1], pytester.path / "bundle"))
+
+
+@pytest.fixture
+def edit(bundle):
+    """Change the bundle's manifest, and make all hashes right again."""
+    from pytest_dscoreml.bundle.manifest import digest_of
+
+    def change(how=lambda manifest: None):
+        path = bundle / "bundle.json"
+        manifest = json.loads(path.read_text())
+        how(manifest)
+        names = [found.relative_to(bundle).as_posix() for found in bundle.rglob("*") if found.is_file()]
+        hashes = {name: hashlib.sha256((bundle / name).read_bytes()).hexdigest() for name in names}
+        manifest["files"] = {name: digest for name, digest in hashes.items() if name != "bundle.json"}
+        manifest["digest"] = digest_of(manifest)
+        path.write_text(json.dumps(manifest))
+
+    return change
+
+
+@pytest.fixture
+def replay(gate):
+    """Run pytest with a bundle in place of a model; gives pytester's result."""
+    return lambda *args, bundle="bundle", **kwargs: gate(
+        f"--dscoreml-replay={bundle}", *args, **{"model": (), "select": (), "cache": None, **kwargs}
+    )

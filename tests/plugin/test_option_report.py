@@ -21,6 +21,7 @@ def test_the_run(demo_report, demo_run):
     assert list(conversions) == NINE
     assert 0 < report.pop("seconds") < 3600
     converter = report.pop("converter")
+    assert report.pop("converters") == {"": converter}
     assert sorted(converter) == ["coremltools", "numpy", "protobuf", "python", "tensorflow"]
     text = demo_run[0].stdout.str()
     first = f"coremltools {converter['coremltools']}, tensorflow {converter['tensorflow']}, numpy {converter['numpy']} in the"
@@ -45,6 +46,7 @@ def test_the_run(demo_report, demo_run):
         "numpy": np.__version__,
         "engine": "reference",
         "features": "numpy",
+        "replayed": None,
     }
     sha256 = model.pop("sha256")
     assert re.fullmatch("[0-9a-f]{64}", sha256)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import metadata
 
 import pytest
 
 from pytest_dscoreml.errors import UsageError
-from pytest_dscoreml.heavy import import_tensorflow
+from pytest_dscoreml.heavy import import_tensorflow, tensorflow_version
 
 
 def test_it_is_tensorflow(monkeypatch):
@@ -42,3 +43,16 @@ def test_where_it_cannot_be_imported(monkeypatch, refusal, error):
         message = refusal(UsageError, import_tensorflow)
 
     assert message == f"TensorFlow, which runs the reference, cannot be imported ({error}); pip install tensorflow"
+
+
+def test_which_tensorflow_is_here():
+    assert tensorflow_version() == import_tensorflow().__version__
+
+
+def test_a_tensorflow_of_no_known_distribution(monkeypatch):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+
+    assert tensorflow_version() == "(unknown version)"

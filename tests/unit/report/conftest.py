@@ -50,6 +50,7 @@ def gate():
         model=MODEL,
         versions={"": {"coremltools": "9.0", "tensorflow": "2.12.1", "numpy": "1.24.3", "python": "3.9.18"}},
         engine_name="reference",
+        replayed=None,
         decoders=(SimpleNamespace(name="ds"), SimpleNamespace(name="ds + scorer")),
         settings=SimpleNamespace(front_end="numpy"),
         conversions={spec.name: made},

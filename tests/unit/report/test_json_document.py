@@ -28,6 +28,7 @@ def test_the_document(gate, results, monkeypatch):
         "engine": "reference",
         "decoders": ["ds", "ds + scorer"],
         "features": "numpy",
+        "replayed": None,
         "seconds": 12.3,
         "model": {
             "name": "static.pb",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 import numpy as np
 import pytest
 
@@ -35,7 +33,7 @@ def reporter():
 
 
 def test_the_header(gate, monkeypatch):
-    monkeypatch.setattr(terminal, "_tensorflow", lambda: "2.21.0")
+    monkeypatch.setattr(terminal, "tensorflow_version", lambda: "2.21.0")
 
     assert terminal.header(gate) == [
         f"dscoreml {__version__}: coremltools 9.0, tensorflow 2.12.1, numpy 1.24.3 in the converter (python 3.9.18); "
@@ -44,21 +42,6 @@ def test_the_header(gate, monkeypatch):
         "dscoreml model: static.pb, n_hidden 8, 29 classes, windows 19 x 26, static graph of 16 steps, "
         f"sha256 {gate.model.hash[:12]} (dynamic graph exported from its weights)",
     ]
-
-
-def test_which_tensorflow_is_here():
-    from pytest_dscoreml.heavy import import_tensorflow
-
-    assert terminal._tensorflow() == import_tensorflow().__version__
-
-
-def test_a_tensorflow_of_no_known_distribution(monkeypatch):
-    def missing(name):
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(terminal.metadata, "version", missing)
-
-    assert terminal._tensorflow() == "(unknown version)"
 
 
 def test_the_summary(gate, results, reporter):
