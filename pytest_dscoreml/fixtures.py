@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_dscoreml.parametrizing import GATE, MEASURED, conversions_of
+from pytest_dscoreml.parametrizing import COMPARED, GATE, conversions_of
 
 if TYPE_CHECKING:
     from hypothesis import settings
@@ -175,7 +175,7 @@ def dscoreml_converter_comparisons(
 def _comparison(node: pytest.Item, run: Run, spec: ConversionSpec) -> Comparison:
     """A comparison whose measurements are kept with the test."""
     comparison = _unmeasured(run, spec)
-    node.stash.setdefault(MEASURED, {})[spec.name] = comparison.measured
+    node.stash.setdefault(COMPARED, {})[spec.name] = comparison
     return comparison
 
 
@@ -272,7 +272,7 @@ def dscoreml_drawn(
         )
     from hypothesis import given
 
-    from pytest_dscoreml.engines.streaming import recognise
+    from pytest_dscoreml.engines.streaming import Fed, recognise
 
     reference: Engine = request.getfixturevalue("dscoreml_reference")
     material: Material = request.getfixturevalue("dscoreml_material")
@@ -285,6 +285,7 @@ def dscoreml_drawn(
             expected = recognise(reference, windows, state)
             dscoreml_run.recorder.sequence(windows, state, expected=expected, case=case)
             obtained = recognise(dscoreml_engine, windows, state)
+            dscoreml_comparison.fed = Fed(windows, state)
             dscoreml_comparison.sequence(expected)
             compare(expected=expected, obtained=obtained, case=case)
 

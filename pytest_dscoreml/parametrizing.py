@@ -14,14 +14,14 @@ import pytest
 from pytest_dscoreml.errors import UsageError
 
 if TYPE_CHECKING:
-    from pytest_dscoreml.agreement.measurements import Measurements
+    from pytest_dscoreml.agreement.comparing import Comparison
     from pytest_dscoreml.conversion.variants import ConversionSpec
     from pytest_dscoreml.run import Run
 
 #: What was opened for this run, a gate or a replay.
 GATE: pytest.StashKey[Run] = pytest.StashKey()
-#: What a test measured, by the name of the conversion.
-MEASURED: pytest.StashKey[dict[str, Measurements]] = pytest.StashKey()
+#: A test's comparisons with what they measured, by the name of the conversion.
+COMPARED: pytest.StashKey[dict[str, Comparison]] = pytest.StashKey()
 
 MARKER = "dscoreml"
 MARKER_HELP = (

@@ -9,12 +9,14 @@ from typing import Any, Protocol
 import pytest
 
 from pytest_dscoreml import replay_suite, suite
+from pytest_dscoreml.agreement.disagreement import Disagreement
 from pytest_dscoreml.bundle.writing import check_target
 from pytest_dscoreml.conversion.defects import KnownDefect
-from pytest_dscoreml.errors import UsageError
+from pytest_dscoreml.diverging import Diverging
+from pytest_dscoreml.errors import DscoremlError, UsageError
 from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.options import Settings
-from pytest_dscoreml.parametrizing import GATE, MEASURED, conversions_of
+from pytest_dscoreml.parametrizing import COMPARED, GATE, conversions_of
 from pytest_dscoreml.record import record
 from pytest_dscoreml.replay import Replay
 from pytest_dscoreml.report import ending, properties, terminal
@@ -76,6 +78,8 @@ class GateSession:
         self.gate = gate
         self.after = after
         self.results = Results()
+        # A bundle has no graph whose inner values could be asked for.
+        self.diverging = Diverging(gate) if isinstance(gate, Gate) else None
         gate.progress = self._show
         self._add_suite()
 
@@ -159,18 +163,32 @@ class GateSession:
             properties.measure(item)
         report = yield
         if call.excinfo is not None and call.excinfo.errisinstance(REPORTED):
-            report.longrepr = failure_text(call.excinfo.value, item, self.config)
+            divergence = self._divergence(item, call.excinfo.value)
+            report.longrepr = failure_text(call.excinfo.value, item, self.config, divergence)
         defect = item.stash.get(DEFECT, None)
         if defect is not None and hasattr(report, "wasxfail"):
             setattr(report, KNOWN, defect.id)
         elif defect is not None and report.when == "call" and report.failed and call.excinfo is None:
             report.longrepr = defect.stale
-        measured = item.stash.get(MEASURED, {})
+        compared = item.stash.get(COMPARED, {})
         if report.when == "call" or report.outcome != "passed":
             names = [spec.usual.name for spec in conversions_of(item)]
-            carried = {name: measured[name].to_json() if name in measured else None for name in names}
+            carried = {name: compared[name].measured.to_json() if name in compared else None for name in names}
             setattr(report, CARRIED, carried)
         return report
+
+    def _divergence(self, item: pytest.Item, error: BaseException) -> list[str]:
+        """Where the conversion that a disagreement speaks of departs first, if the test said what it fed it."""
+        if self.diverging is None or not isinstance(error, Disagreement):
+            return []
+        for spec in conversions_of(item):
+            comparison = item.stash.get(COMPARED, {}).get(spec.name)
+            if comparison is not None and comparison.fed is not None and comparison.label in str(error):
+                try:
+                    return self.diverging.lines_once(spec, comparison.fed, item.nodeid)
+                except DscoremlError as reason:
+                    return [f"first divergence: cannot be looked for: {reason}"]
+        return []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect, on the controller and in runs without workers."""

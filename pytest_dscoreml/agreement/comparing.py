@@ -10,6 +10,7 @@ from pytest_dscoreml.agreement.metrics import Context
 from pytest_dscoreml.agreement.tolerances import Tolerances
 from pytest_dscoreml.agreement.transcripts import assert_transcripts_agree
 from pytest_dscoreml.engines.protocol import Outputs
+from pytest_dscoreml.engines.streaming import Fed
 from pytest_dscoreml.model.alphabet import Alphabet
 
 
@@ -22,12 +23,14 @@ class Comparison:
         tolerances: those of its precision.
         alphabet: names the classes.
         measured: everything measured so far.
+        fed: the sequence that is being compared, for the search of what departs in it first.
     """
 
     label: str
     tolerances: Tolerances
     alphabet: Alphabet
     measured: Measurements = field(default_factory=Measurements)
+    fed: Fed | None = None
 
     def context(self, length: int, case: object = "") -> Context:
         """How messages name a sequence of `length` steps, drawn as `case`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,26 +15,10 @@ from pytest_dscoreml.divergence.expected import Graph
 from pytest_dscoreml.divergence.finding import Departure, first_departure
 from pytest_dscoreml.engines.protocol import Engine, Floats, Outputs, State
 from pytest_dscoreml.engines.reference import ReferenceEngine
+from pytest_dscoreml.engines.streaming import Fed
 
 #: How many of the last steps before a departure are tried alone, from TensorFlow's state before them.
 _FEW = (1, 2, 4, 8)
-
-
-@dataclass(frozen=True, eq=False)
-class Fed:
-    """A sequence as it was fed.
-
-    Attributes:
-        windows: [T, 19, 26].
-        state: before it.
-        length: real steps where it was one call with padding; None where all of them are.
-        cuts: steps before which it was cut.
-    """
-
-    windows: Floats
-    state: State
-    length: int | None = None
-    cuts: Sequence[int] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from pytest_dscoreml.engines.protocol import Engine, Floats, Outputs, State
+
+
+@dataclass(frozen=True, eq=False)
+class Fed:
+    """A sequence as it was fed.
+
+    Attributes:
+        windows: [T, 19, 26].
+        state: before it.
+        length: real steps where it was one call with padding; None where all of them are.
+        cuts: steps before which it was cut.
+    """
+
+    windows: Floats
+    state: State
+    length: int | None = None
+    cuts: Sequence[int] = ()
 
 
 class Stream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 
 import pytest
 
@@ -17,11 +18,13 @@ _K_WORD = re.compile(r"[\w:+\-.\[\]\\/]+", re.ASCII)
 _K_OPERATORS = ("and", "or", "not")
 
 
-def failure_text(error: BaseException, item: pytest.Item, config: pytest.Config) -> str:
-    """What pytest shows for a failed test of the gate."""
+def failure_text(error: BaseException, item: pytest.Item, config: pytest.Config, divergence: Sequence[str] = ()) -> str:
+    """What pytest shows for a failed test of the gate; `divergence` tells where the conversion departs first."""
     # Hypothesis's note repeats the case that the message has; of a stateful test it tells the steps.
     notes = [str(note) for note in getattr(error, "__notes__", []) if "\ncase Case(" not in str(error)]
-    return "\n".join([*_promise(item), f"{_kind(error)}{error}", *notes, f"repeat with: {_command(item, config)}"])
+    return "\n".join(
+        [*_promise(item), f"{_kind(error)}{error}", *notes, *divergence, f"repeat with: {_command(item, config)}"]
+    )
 
 
 def _promise(item: pytest.Item) -> list[str]:

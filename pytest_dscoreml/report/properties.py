@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_dscoreml.parametrizing import MEASURED, conversions_of
+from pytest_dscoreml.parametrizing import COMPARED, conversions_of
 from pytest_dscoreml.run import Run
 
 PREFIX = "dscoreml_"
@@ -29,7 +29,7 @@ def describe(item: pytest.Item, gate: Run) -> None:
 
 def measure(item: pytest.Item) -> None:
     """What the test measured, the worst of its conversions: called when it has run."""
-    measured = [one for one in item.stash.get(MEASURED, {}).values() if one.examples]
+    measured = [one.measured for one in item.stash.get(COMPARED, {}).values() if one.measured.examples]
     if not measured:
         return
     found = {

@@ -12,8 +12,8 @@ from pytest_dscoreml.agreement.comparing import Comparison
 from pytest_dscoreml.agreement.tolerances import FLOAT32
 from pytest_dscoreml.conversion.convert import Conversion
 from pytest_dscoreml.conversion.variants import Variant
-from pytest_dscoreml.engines.protocol import Engine
-from pytest_dscoreml.engines.streaming import recognise
+from pytest_dscoreml.engines.protocol import Engine, State
+from pytest_dscoreml.engines.streaming import Fed, recognise
 from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.run import Recording, Run
 from pytest_dscoreml.strategies import Case, Material
@@ -46,6 +46,7 @@ def test_recordings_agree(
     audio, said = dscoreml_recording.utterance.name, dscoreml_recording.utterance.transcript
     dscoreml_run.recorder.recording(audio, dscoreml_recording.windows, expected=expected, transcript=said, texts={})
     obtained = dscoreml_run.obtained(dscoreml_conversion.spec, dscoreml_recording)
+    dscoreml_comparison.fed = Fed(dscoreml_recording.windows, State.zeros(dscoreml_run.model.geometry))
     dscoreml_comparison.outputs(expected=expected, obtained=obtained, case=audio)
     dscoreml_comparison.greedy(expected=expected, obtained=obtained, case=audio)
 
@@ -68,6 +69,7 @@ def test_variants_agree(
         dscoreml_gate.recorder.sequence(windows, state, expected=expected, case=case)
         obtained = {variant: recognise(engine, windows, state) for variant, engine in dscoreml_variants.items()}
         for variant, outputs in obtained.items():
+            dscoreml_comparisons[variant].fed = Fed(windows, state)
             dscoreml_comparisons[variant].outputs(expected=expected, obtained=outputs, case=case)
         for one, other in combinations(obtained, 2):
             drawn = f"{case}, expected is variant {one}"

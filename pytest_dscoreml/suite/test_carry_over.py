@@ -14,7 +14,7 @@ from pytest_dscoreml.agreement.comparing import Comparison
 from pytest_dscoreml.agreement.disagreement import Disagreement
 from pytest_dscoreml.conversion.convert import Conversion
 from pytest_dscoreml.engines.protocol import Engine, Floats, State
-from pytest_dscoreml.engines.streaming import Stream, recognise
+from pytest_dscoreml.engines.streaming import Fed, Stream, recognise
 from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.strategies import Case, Material
 
@@ -42,6 +42,7 @@ def test_any_cut_gives_the_whole(
         )
         whole = recognise(dscoreml_engine, windows, state)
         pieces = recognise(dscoreml_engine, windows, state, cuts=cuts)
+        dscoreml_comparison.fed = Fed(windows, state, cuts=cuts)
         dscoreml_comparison.outputs(expected=whole, obtained=pieces, case=label)
 
     dscoreml_check(pieces_give_the_whole)
@@ -94,7 +95,10 @@ def test_feed_cut_reset_resume(
         @invariant()
         def agrees(self) -> None:
             if self.fed:
-                expected = recognise(dscoreml_reference, np.concatenate(self.fed), self.start)
+                windows = np.concatenate(self.fed)
+                cuts = np.cumsum([len(piece) for piece in self.fed])[:-1].tolist()
+                dscoreml_comparison.fed = Fed(windows, self.start, cuts=cuts)
+                expected = recognise(dscoreml_reference, windows, self.start)
                 case = f"fed {[len(piece) for piece in self.fed]}"
                 dscoreml_comparison.outputs(expected=expected, obtained=self.stream.outputs, case=case)
 

@@ -11,6 +11,7 @@ from hypothesis.strategies import SearchStrategy
 
 from pytest_dscoreml.agreement.comparing import Comparison
 from pytest_dscoreml.engines.protocol import Engine
+from pytest_dscoreml.engines.streaming import Fed
 from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.model.loading import Model
 from pytest_dscoreml.strategies import Case, Material
@@ -37,6 +38,7 @@ def test_padding_is_masked(
         expected = dscoreml_reference.run(frames, length, state)
         dscoreml_gate.recorder.padded(frames, length, state, expected=expected, case=drawn)
         obtained = dscoreml_engine.run(frames, length, state)
+        dscoreml_comparison.fed = Fed(frames, state, length)
         dscoreml_comparison.outputs(expected=expected, obtained=obtained, case=drawn)
 
     dscoreml_check(padding_is_masked)
