@@ -149,6 +149,13 @@ class GateSession:
         """Tell a worker which conversions failed, so that it does not try them again."""
         node.workerinput[FAILED] = self.gate.failures
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """End the run with the words of a worker that cannot use what it was given: xdist would start others for ever."""
+        _, refused, words = str(error).rpartition("UsageError: ")
+        if refused:
+            pytest.exit(f"worker {node.gateway.id}: {words.splitlines()[0]}", returncode=pytest.ExitCode.USAGE_ERROR)
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Only what the collected tests ask for will be converted."""
         asked = {spec for item in session.items for spec in conversions_of(item)}

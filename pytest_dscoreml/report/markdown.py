@@ -1,4 +1,4 @@
-"""Tables in Markdown."""
+"""Tables in Markdown, as pages and GitHub show them."""
 
 from __future__ import annotations
 

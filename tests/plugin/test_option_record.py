@@ -245,3 +245,22 @@ def test_workers_make_the_same_bundle(recording, pytester, conversions, gate):
     assert one == other
     assert said(result).split(": ")[1] == said(recording[0]).split(": ")[1]
     assert left(pytester.path) == []
+
+
+def test_a_worker_that_does_not_reach_the_controllers_folder(tmp_path):
+    """One on another host."""
+    from types import SimpleNamespace
+
+    from pytest_dscoreml.errors import UsageError
+    from pytest_dscoreml.model.alphabet import ENGLISH
+    from pytest_dscoreml.record import record
+
+    config = SimpleNamespace(workerinput={"workerid": "gw3", "dscoreml_staging": str(tmp_path / "there")})
+    gate = SimpleNamespace(model=SimpleNamespace(metadata=SimpleNamespace(alphabet=ENGLISH)))
+    with pytest.raises(UsageError) as caught:
+        record(config, gate, tmp_path / "bundle")
+
+    assert str(caught.value) == (
+        f"--dscoreml-record={tmp_path / 'bundle'}: worker gw3 cannot reach {tmp_path / 'there' / 'cases'}; record with workers "
+        "on one host"
+    )

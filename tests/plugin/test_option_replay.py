@@ -115,6 +115,19 @@ def test_workers_elsewhere_need_the_bundle_alone(replay, bundle, bare, pytester,
     assert verdicts(absolute) == verdicts(result)
 
 
+def test_a_worker_without_the_bundle_ends_the_run(replay, bundle, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    result = replay(*QUICK, "--tx", f"popen//chdir={elsewhere}", "--dist=load", process=True)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in (*result.outlines, *result.errlines) if "worker gw" in line]
+    words = (
+        "worker gw0: --dscoreml-replay=bundle: no such directory; give a directory that --dscoreml-record has written"
+    )
+    assert words in line
+
+
 def test_cores_of_a_mac(replay, bundle, monkeypatch, tmp_path):
     """Apple's engine runs what was recorded, on the compute units that were asked for."""
     import coremltools

@@ -28,7 +28,6 @@ def test_the_run(demo_report, demo_run):
     assert first in text
     (decoder,) = report.pop("decoders")
     assert f"; decoders: {decoder}; " in text
-    assert report.pop("converters") == {"": converter}
     conditions = report.pop("conditions")
     recordings = conditions.pop("recordings")
     assert conditions == {
