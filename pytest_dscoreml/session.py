@@ -11,6 +11,7 @@ import pytest
 from pytest_dscoreml import replay_suite, suite
 from pytest_dscoreml.agreement.disagreement import Disagreement
 from pytest_dscoreml.bundle.writing import check_target
+from pytest_dscoreml.collecting import BuiltInSuite
 from pytest_dscoreml.conversion.defects import KnownDefect
 from pytest_dscoreml.diverging import Diverging
 from pytest_dscoreml.errors import DscoremlError, UsageError
@@ -55,6 +56,8 @@ def start(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     config.stash[GATE] = gate
     config.pluginmanager.register(GateSession(config, gate, after), "dscoreml-session")
+    directory = Path(str((suite if gate.replayed is None else replay_suite).__file__)).parent
+    config.pluginmanager.register(BuiltInSuite(config, directory, settings.suite), "dscoreml-suite")
 
 
 def _open(config: pytest.Config, settings: Settings) -> Run:
@@ -81,17 +84,6 @@ class GateSession:
         # A bundle has no graph whose inner values could be asked for.
         self.diverging = Diverging(gate) if isinstance(gate, Gate) else None
         gate.progress = self._show
-        self._add_suite()
-
-    def _add_suite(self) -> None:
-        """Have pytest collect the built-in suite beside, or instead of, what it collects anyway."""
-        built_in = suite if self.gate.replayed is None else replay_suite
-        chosen, directory = self.gate.settings.suite, str(Path(str(built_in.__file__)).parent)
-        explicit = self.config.args_source is pytest.Config.ArgsSource.ARGS
-        if chosen == "only":
-            self.config.args[:] = [directory]
-        elif chosen == "on" or (chosen == "auto" and not explicit):
-            self.config.args.append(directory)
 
     @property
     def _is_controller(self) -> bool:
