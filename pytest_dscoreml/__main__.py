@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Optional
 
 from pytest_dscoreml import __version__
-from pytest_dscoreml.commands import export, inspect, matrix, operations
+from pytest_dscoreml.commands import diverge, export, inspect, matrix, operations, transcribe
 from pytest_dscoreml.errors import DscoremlError
 
 #: Exit status when something that was given cannot be used, argparse's own.
@@ -22,15 +22,15 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"pytest-dscoreml {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (export, inspect, matrix, operations):
+    for command in (diverge, export, inspect, matrix, operations, transcribe):
         command.add_to(commands)
     given = parser.parse_args(arguments)
     try:
-        given.run(given)
+        status: Optional[int] = given.run(given)
     except DscoremlError as error:
         print(f"error: {error}", file=sys.stderr)
         return UNUSABLE
-    return 0
+    return 0 if status is None else status
 
 
 if __name__ == "__main__":

@@ -44,8 +44,9 @@ class Diverging:
         return text.lines(found, self.graph(spec), self._gate.engine(spec).name)
 
     def lines_once(self, spec: ConversionSpec, fed: Fed, test: str) -> list[str]:
-        """As `lines`, and for a conversion's later failures the name of the test that has them."""
+        """As `lines`, and for a conversion's later failures what was found for the first, and in which test it is."""
         if spec in self._told:
-            return [f"first divergence: as told for {self._told[spec]}"]
-        self._told[spec] = test
-        return self.lines(spec, fed)
+            return [self._told[spec]]
+        told = self.lines(spec, fed)
+        self._told[spec] = f"{told[0]} (found for {test}, which has more)"
+        return told

@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 
+from pytest_dscoreml import __version__
 from pytest_dscoreml.conversion.cache import Cache
 from pytest_dscoreml.conversion.convert import convert
 from pytest_dscoreml.conversion.defects import known_defects
@@ -96,6 +98,7 @@ class Gate(Run):
             "max steps": settings.max_steps,
             "max examples": settings.max_examples,
             "seed": settings.seed,
+            "draws": f"of pytest-dscoreml {__version__} with Hypothesis {hypothesis.__version__}",
             "recordings": {recording.utterance.name: sha256(recording.utterance.path) for recording in self.recordings},
         }
 

@@ -187,6 +187,11 @@ class GateSession:
                     return self.diverging.lines_once(spec, comparison.fed, item.nodeid)
                 except DscoremlError as reason:
                     return [f"first divergence: cannot be looked for: {reason}"]
+                except Exception as fault:
+                    # An exception here would end the run: the failure is worth more than where it began.
+                    return [
+                        f"first divergence: the search failed, a fault of this program: {type(fault).__name__}: {fault}"
+                    ]
         return []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

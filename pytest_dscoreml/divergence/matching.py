@@ -6,6 +6,7 @@ has no such name is matched by value: outside of the loop with every node, insid
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -78,8 +79,8 @@ class Matcher:
             if obtained.size > 1 and expected.shape == obtained.shape and self._same(expected, obtained):
                 return Match(source, expected, obtained, None)
         for source, history in self._whole.items():
-            if obtained.ndim and len(obtained) >= len(history) and obtained[0].size == history[0].size:
-                rows = obtained[: len(history)].reshape(len(history), -1)
+            if len(history) and obtained.ndim and len(obtained) >= len(history) and obtained[0].size == history[0].size:
+                rows = _flat(obtained[: len(history)])
                 if self._same(history, rows):
                     return Match(self._inside(source), history, rows, None)
         return Match("", None, obtained, 0)
@@ -92,7 +93,7 @@ class Matcher:
         Where it agrees with none, it is compared with what should be made of the quantities `sources`, which the operation
         is given, or else with the nearest of those that nothing before it has `claimed`.
         """
-        rows = obtained[: self._expected.length].reshape(min(len(obtained), self._expected.length), -1)
+        rows = _flat(obtained[: self._expected.length])
         best: tuple[int, str] = (0, "")
         for source, expected in self._candidates(rows):
             steps = self._agreeing(expected, rows)
@@ -150,6 +151,11 @@ class Matcher:
         with np.errstate(invalid="ignore", over="ignore"):
             distance = float(np.mean(np.abs(expected.astype(np.float64) - rows.astype(np.float64))))
         return distance if np.isfinite(distance) else float("inf")
+
+
+def _flat(rows: Array) -> Array:
+    """As [rows, size], where there are none too."""
+    return rows.reshape(len(rows), math.prod(rows.shape[1:]))
 
 
 def shown(sources: Mapping[str, Match]) -> list[str]:

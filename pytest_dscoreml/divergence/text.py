@@ -26,7 +26,7 @@ def lines(found: Divergence, graph: Graph, engine: str) -> list[str]:
             f"first divergence: none; in {place} no single operation departs beyond the tolerance of the states, "
             "the difference adds up"
         ]
-    return [*_departure(found.departure, graph, place), f"found in {found.seconds:.2f} s"]
+    return _departure(found.departure, graph, place)
 
 
 def _departure(departure: Departure, graph: Graph, place: str) -> list[str]:

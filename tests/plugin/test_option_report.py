@@ -6,6 +6,7 @@ import json
 import math
 import re
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -37,6 +38,7 @@ def test_the_run(demo_report, demo_run):
         "max steps": 64,
         "max examples": 4,
         "seed": None,
+        "draws": f"of pytest-dscoreml {pytest_dscoreml.__version__} with Hypothesis {hypothesis.__version__}",
     }
     assert len(recordings) == 4
     assert report == {

@@ -108,3 +108,12 @@ def test_the_operation_that_was_changed_is_named(locate, fed, target, variant, d
 def test_where_nothing_was_changed_nothing_departs(locate, fed, spec: ConversionSpec):
     assert locate(spec.name, fed) is None
     assert locate(spec.name, padded(fed)) is None
+
+
+def test_a_call_without_a_real_step(locate, fed):
+    """The state after it is the state before it; the padding's rows are compared all the same."""
+    found = locate("dynamic-neuralnetwork-float32", padded(fed, length=0), "no mask")
+    assert found is not None
+    assert found.departure is not None
+    assert found.departure.result.endswith("/mul")
+    assert locate("dynamic-neuralnetwork-float32", padded(fed, length=0)) is None
