@@ -14,9 +14,12 @@ from pytest_dscoreml.conversion.convert import convert
 from pytest_dscoreml.conversion.process import Converter
 from pytest_dscoreml.conversion.variants import ConversionSpec, default_specs
 from pytest_dscoreml.divergence.expected import Graph
-from pytest_dscoreml.divergence.locating import Fed, Locator
-from pytest_dscoreml.engines.protocol import State
+from pytest_dscoreml.divergence.finding import first_departure
+from pytest_dscoreml.divergence.locating import Locator
+from pytest_dscoreml.divergence.text import lines
+from pytest_dscoreml.engines.protocol import Outputs, State
 from pytest_dscoreml.engines.reference import ReferenceEngine
+from pytest_dscoreml.engines.streaming import Fed
 from pytest_dscoreml.model.demo import demo_graphs
 
 STEPS = 16
@@ -117,3 +120,40 @@ def test_a_call_without_a_real_step(locate, fed):
     assert found.departure is not None
     assert found.departure.result.endswith("/mul")
     assert locate("dynamic-neuralnetwork-float32", padded(fed, length=0)) is None
+
+
+class _Device:
+    """An engine that runs a file, and rounds the state away."""
+
+    def __init__(self, engine):
+        self._engine = engine
+        self.name, self.geometry, self.n_steps = "a device", engine.geometry, engine.n_steps
+
+    def run(self, windows, length, state):
+        outputs = self._engine.run(windows, length, state)
+        return Outputs(outputs.logits, State(np.round(outputs.state.c), outputs.state.h))
+
+
+def test_a_device_that_departs_where_the_file_is_right(graphs, conversions, fed):
+    conversion = conversions["static-mlprogram-float32"]
+    graph, path = graphs["static"], conversion.path
+    device = _Device(ReferenceEngine(path, graph.engine.geometry, STEPS))
+    found = Locator(graph, path, device, BY_PRECISION["float32"]).find(fed)
+    assert (found.converter, found.departure) == (False, None)
+    assert lines(found, graph, device.name) == [
+        "first divergence: none in the file; the reference engine makes of steps 0 to 15 what TensorFlow does, a device does "
+        "not: the device is at fault, not the converter"
+    ]
+
+
+def test_the_step_of_the_loop_in_which_it_begins(graphs, conversions, fed):
+    """A history that is read one step late agrees in the first pass and departs in the second."""
+    conversion = conversions["dynamic-mlprogram-float32"]
+    graph = graphs["dynamic"]
+    engine = ReferenceEngine(conversion.path, graph.engine.geometry, None)
+    expected = graph.run(fed.windows, len(fed.windows), fed.state)
+    inner = engine.inner(fed.windows, len(fed.windows), fed.state)
+    changed = {**inner, "mul_4": np.concatenate([inner["mul_4"][:5], inner["mul_4"][5:] + 1])}
+    changed["add_2"] = inner["mul_3"] + changed["mul_4"]
+    departure = first_departure(engine.model.program, changed, expected, BY_PRECISION["float32"].state_c)
+    assert (departure.result, departure.match.departs) == ("mul_4", 5)
