@@ -193,19 +193,24 @@ def demo_run(shared, conversions):
 
     Gives the result, and the report's directory. All workers share the one run.
     """
+    report = shared / "demo report" / "made by the gate"
+    options = ("--dscoreml-max-examples=4", f"--dscoreml-cache-dir={conversions}", f"--dscoreml-report={report}")
+    return _run_once(shared, "demo", options), report
+
+
+def _run_once(shared, name, options):
+    """The result of a gate on the demo in an empty directory, which all workers share."""
     import filelock
 
-    folder, report, kept = shared / "empty", shared / "demo report" / "made by the gate", shared / "demo.json"
-    command = [
-        *(sys.executable, "-m", "pytest", "--dscoreml-model=demo", "--dscoreml-max-examples=4"),
-        *(f"--dscoreml-cache-dir={conversions}", f"--dscoreml-report={report}"),
-    ]
-    with filelock.FileLock(str(shared / "demo.lock")):
+    kept = shared / f"{name}.json"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--dscoreml-model=demo", *options]
+    with filelock.FileLock(str(shared / f"{name}.lock")):
         if not kept.exists():
+            folder = shared / f"{name} is run here"
             folder.mkdir()
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             kept.write_text(json.dumps([done.returncode, done.stdout.splitlines(), done.stderr.splitlines()]))
-    return pytest.RunResult(*json.loads(kept.read_text()), 0.0), report
+    return pytest.RunResult(*json.loads(kept.read_text()), 0.0)
 
 
 @pytest.fixture(scope="session")
@@ -257,28 +262,12 @@ def recording(shared, conversions):
 
     All workers share the one run.
     """
-    import filelock
-
-    folder, bundle, kept = shared / "recording", shared / "bundles" / "demo", shared / "recording.json"
-    command = [
-        *(
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            "--dscoreml-model=demo",
-            "--dscoreml-max-examples=3",
-        ),
-        *("--dscoreml-variant=static,dynamic", "--dscoreml-precision=float32"),
+    bundle = shared / "bundles" / "demo"
+    options = (
+        *("--dscoreml-max-examples=3", "--dscoreml-variant=static,dynamic", "--dscoreml-precision=float32"),
         *(f"--dscoreml-cache-dir={conversions}", f"--dscoreml-record={bundle}"),
-    ]
-    with filelock.FileLock(str(shared / "recording.lock")):
-        if not kept.exists():
-            folder.mkdir()
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-            kept.write_text(json.dumps([done.returncode, done.stdout.splitlines(), done.stderr.splitlines()]))
-    return pytest.RunResult(*json.loads(kept.read_text()), 0.0), bundle
+    )
+    return _run_once(shared, "recording", options), bundle
 
 
 @pytest.fixture
