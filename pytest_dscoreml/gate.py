@@ -86,7 +86,7 @@ class Gate(Run):
                 f"--dscoreml-alphabet={given}: not the alphabet that the graph carries; leave the option out for a graph"
             )
 
-    @property
+    @cached_property
     def conditions(self) -> Mapping[str, Any]:
         """Model, engine, features, and all that decides which sequences are drawn and what is transcribed."""
         settings = self.settings

@@ -32,7 +32,7 @@ STAGING = "dscoreml_staging"
 COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
-class _Node(Protocol):
+class Node(Protocol):
     """What pytest-xdist hands to `pytest_configure_node`."""
 
     workerinput: dict[str, Any]
@@ -71,7 +71,7 @@ class Record:
         self._is_written = False
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: _Node) -> None:
+    def pytest_configure_node(self, node: Node) -> None:
         """Tell a worker where to keep its cases."""
         node.workerinput[STAGING] = str(self._staging)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -18,7 +18,7 @@ from pytest_dscoreml.errors import DscoremlError, UsageError
 from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.options import Settings
 from pytest_dscoreml.parametrizing import COMPARED, GATE, conversions_of
-from pytest_dscoreml.record import record
+from pytest_dscoreml.record import Node, record
 from pytest_dscoreml.replay import Replay
 from pytest_dscoreml.report import ending, properties, terminal
 from pytest_dscoreml.report.failure import REPORTED, failure_text
@@ -31,12 +31,6 @@ FAILED, CARRIED, KNOWN = "dscoreml_failed", "dscoreml", "dscoreml_known_defect"
 #: The file of the suite that is about several converters.
 CONVERTERS = Path(suite.__file__).with_name("test_converters.py")
 DEFECT: pytest.StashKey[KnownDefect] = pytest.StashKey()
-
-
-class _Node(Protocol):
-    """What pytest-xdist hands to `pytest_configure_node`."""
-
-    workerinput: dict[str, Any]
 
 
 def start(config: pytest.Config) -> None:
@@ -137,7 +131,7 @@ class GateSession:
         return next(affecting, None)
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: _Node) -> None:
+    def pytest_configure_node(self, node: Node) -> None:
         """Tell a worker which conversions failed, so that it does not try them again."""
         node.workerinput[FAILED] = self.gate.failures
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +81,12 @@ class Graph:
             outputs = {name: values[f"lstm {name}"] for name in OUTPUTS}
             inside = lstm(inputs, outputs, length, node.attr["forget_bias"].f)
         return Expected(
-            {name: values[name] for name in fetches}, inside, self._lstm, self._unmasked(), length, len(windows)
+            {name: values[name] for name in fetches}, inside, self._lstm, self._unmasked, length, len(windows)
         )
 
+    @cached_property
     def _unmasked(self) -> frozenset[str]:
+        """What `Expected.unmasked` is, in every call."""
         found: set[str] = set()
         for name in self._computed:
             sources = {producer(source) for source in self._nodes[name].input}

@@ -69,19 +69,18 @@ class Locator:
         self._graph = graph
         self._engine = engine
         self._tolerances = tolerances
-        reference = isinstance(engine, ReferenceEngine)
         self._reference = (
             engine if isinstance(engine, ReferenceEngine) else ReferenceEngine(path, engine.geometry, engine.n_steps)
         )
-        self._is_reference = reference
 
     def find(self, sequence: Fed) -> Divergence | None:
         """The first departure in a sequence, or None where every call agrees that begins with TensorFlow's state."""
         begun = time.monotonic()
-        found = next((call for call in self._calls(sequence) if self._differs(self._engine, call, sequence)), None)
+        calls = self._calls(sequence)
+        found = next((call for call, given in calls if self._differs(self._engine, call, sequence, given)), None)
         if found is None:
             return None
-        if not self._is_reference and not self._differs(self._reference, found, sequence):
+        if self._reference is not self._engine and not self._differs(self._reference, found, sequence):
             return Divergence(found, None, converter=False, seconds=time.monotonic() - begun)
         call = self._shortened(found, sequence)
         expected = self._graph.run(call.windows, call.length, call.state)
@@ -90,10 +89,12 @@ class Locator:
         departure = first_departure(self._reference.model.program, inner, expected, tolerance)
         return Divergence(call, departure, converter=True, seconds=time.monotonic() - begun)
 
-    def _calls(self, sequence: Fed) -> Iterator[Call]:
+    def _calls(self, sequence: Fed) -> Iterator[tuple[Call, Outputs]]:
+        """Each call, with TensorFlow's outputs: the next one starts from their state."""
         windows, state = sequence.windows, sequence.state
         if sequence.length is not None:
-            yield Call(0, windows, sequence.length, state)
+            call = Call(0, windows, sequence.length, state)
+            yield call, self._expected(call)
             return
         limit = self._engine.n_steps
         for begin, end in zip([0, *sequence.cuts], [*sequence.cuts, len(windows)]):
@@ -101,15 +102,19 @@ class Locator:
                 chunk = windows[first : min(end, first + limit) if limit else end]
                 padding = 0 if limit is None else limit - len(chunk)
                 padded = np.pad(chunk, ((0, padding), (0, 0), (0, 0)))
-                yield Call(first, padded, len(chunk), state)
-                state = self._graph.engine.run(*self._for_graph(padded, len(chunk)), state).state
+                call = Call(first, padded, len(chunk), state)
+                expected = self._expected(call)
+                yield call, expected
+                state = expected.state
 
-    def _for_graph(self, windows: Floats, length: int) -> tuple[Floats, int]:
-        """TensorFlow's static graph takes its steps whole; the dynamic one needs no padding."""
-        return (windows, length) if self._graph.engine.n_steps is not None else (windows[:length], length)
+    def _expected(self, call: Call) -> Outputs:
+        """TensorFlow's outputs of a call."""
+        return self._graph.engine.run(call.windows, call.length, call.state)
 
-    def _differs(self, engine: Engine, call: Call, sequence: Fed) -> bool:
-        expected = self._graph.engine.run(call.windows, call.length, call.state)
+    def _differs(self, engine: Engine, call: Call, sequence: Fed, expected: Outputs | None = None) -> bool:
+        """Whether an engine's outputs of a call are beyond the tolerances; `expected` where they are known already."""
+        if expected is None:
+            expected = self._expected(call)
         obtained = engine.run(call.windows, call.length, call.state)
         rows = len(call.windows) if sequence.length is not None else call.length
         return self._beyond(expected, obtained, rows, call.length)
@@ -139,7 +144,7 @@ class Locator:
                 low = middle
         for few in _FEW:
             if few < high:
-                before = self._graph.engine.run(call.windows[: high - few], high - few, call.state).state
+                before = self._expected(_part(call, 0, high - few, call.state)).state
                 part = _part(call, high - few, high, before)
                 if self._differs(self._reference, part, sequence):
                     return part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -11,7 +11,7 @@ from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.options import BASELINE, REPORT, WRITE_BASELINE, Settings
 from pytest_dscoreml.report import baseline, github, json_file, terminal
 from pytest_dscoreml.report.results import Results
-from pytest_dscoreml.report.side_by_side import pairs
+from pytest_dscoreml.report.side_by_side import Pair, pairs
 from pytest_dscoreml.run import Run
 
 #: How a run ends whose tests all had their turn.
@@ -74,20 +74,20 @@ class Ending:
     def show(self, reporter: pytest.TerminalReporter, results: Results) -> None:
         """The summary on the terminal, and what GitHub reads of it."""
         terminal.summary(reporter, self.gate, results)
-        if len(self.gate.versions) > 1:
-            terminal.side_by_side(reporter, pairs(self.gate, json_file.document(self.gate, results)))
+        found = pairs(self.gate, json_file.document(self.gate, results)) if len(self.gate.versions) > 1 else []
+        terminal.side_by_side(reporter, found)
         if self.against is not None and self.gate.settings.baseline is not None:
             terminal.against(reporter, self.gate.settings.baseline, self.against)
-        for line in [*self._words, *self._for_github(results)]:
+        for line in [*self._words, *self._for_github(results, found)]:
             reporter.write_line(line)
 
-    def _for_github(self, results: Results) -> Iterator[str]:
+    def _for_github(self, results: Results, found: Sequence[Pair]) -> Iterator[str]:
         if not results.conversions:
             return
         if os.environ.get(github.ANNOTATED) == "true":
             yield from github.commands(self.gate, results, self.against)
         try:
-            github.write(os.environ, github.summary(self.gate, results, self.against))
+            github.write(os.environ, github.summary(self.gate, results, self.against, found))
         except OSError as error:
             yield f"{github.SUMMARY}={os.environ[github.SUMMARY]} cannot be written: {error.strerror or error}"
 

@@ -5,14 +5,14 @@ Their formats: docs.github.com, "Workflow commands for GitHub Actions".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pytest_dscoreml.report import json_file, terminal
+from pytest_dscoreml.report import terminal
 from pytest_dscoreml.report.baseline import Against
 from pytest_dscoreml.report.markdown import table
 from pytest_dscoreml.report.results import FAILED, NOT_COMPARED, PASSED, Results
-from pytest_dscoreml.report.side_by_side import COLUMNS, pairs
+from pytest_dscoreml.report.side_by_side import COLUMNS, Pair
 from pytest_dscoreml.run import Run
 
 #: Set to `true` where annotations are read, and the path of the file that is shown under the job.
@@ -74,14 +74,13 @@ def _command(kind: str, title: str, text: str) -> str:
     return f"::{kind} title={escaped}::{data}"
 
 
-def summary(gate: Run, results: Results, against: Against | None) -> str:
-    """The run as Markdown: one row per conversion, failures first, what was heard, and what changed."""
+def summary(gate: Run, results: Results, against: Against | None, found: Sequence[Pair] = ()) -> str:
+    """The run as Markdown: one row per conversion, failures first, what was heard, converters side by side, what changed."""
     mark = {PASSED: "passed", FAILED: "**failed**", NOT_COMPARED: "*not compared*"}
     rows = [(name, mark[result.verdict], *terminal.row(name, result)[2:]) for name, result in terminal.ordered(results)]
     lines = [f"### {gate.model.name} on the {gate.engine_name} engine", "", *table(terminal.COLUMNS, rows), ""]
     lines += [f"- {line}" for line in (*terminal.header(gate), *terminal.transcriptions(results))]
     lines += [f"- {line}" for line in (*terminal.known_defects(gate, results), *terminal.missing(gate))]
-    found = pairs(gate, json_file.document(gate, results)) if len(gate.versions) > 1 else []
     if found:
         lines += ["", "#### Side by side", "", *table(COLUMNS, [pair.cells for pair in found])]
     if against is not None:

@@ -1,6 +1,6 @@
 """The results of several runs, each with another converter, as one table: version by version, conversion by conversion.
 
-Reads what `--dscoreml-report` wrote; imports the standard library, how versions compare, and the errors.
+Reads what `--dscoreml-report` wrote.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.report.changes import changes
 from pytest_dscoreml.report.json_file import FILE_NAME, SCHEMA_VERSION
 from pytest_dscoreml.report.markdown import table
+from pytest_dscoreml.report.results import error_text
 
 COLUMNS = (
     "environment",
@@ -171,18 +172,14 @@ def _cells(row: Row) -> Sequence[str]:
         row.coremltools,
         row.conversion,
         row.verdict,
-        _number(row.logits),
-        _number(row.states),
+        error_text(row.logits, missing=""),
+        error_text(row.states, missing=""),
         "" if row.operations is None else str(row.operations),
         "" if row.seconds is None else f"{row.seconds:.1f}",
         "" if row.size is None else f"{row.size / 1000:.0f}",
         ", ".join(row.known_defects),
         "; ".join(row.changed),
     )
-
-
-def _number(value: Any) -> str:
-    return "" if value is None else value if isinstance(value, str) else f"{value:.1e}"
 
 
 def _html(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

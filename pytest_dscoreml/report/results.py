@@ -40,6 +40,11 @@ class ConversionResult:
         return PASSED if self.passed and self.measured.examples else NOT_COMPARED
 
 
+def error_text(value: Any, missing: str = "-") -> str:
+    """A largest difference in a table; `missing` where nothing was compared, reports' word for what is infinite as it is."""
+    return missing if value is None else value if isinstance(value, str) else f"{value:.1e}"
+
+
 class Results:
     """By conversion, in the order in which they were first heard of; and the texts of all failures by node id."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_dscoreml.report.changes import Change, changes, cost
+from pytest_dscoreml.report.results import error_text
 from pytest_dscoreml.run import Run
 
 COLUMNS = ("conversion", "converters", "logits", "states", "operations", "seconds", "kB", "different")
@@ -33,8 +34,8 @@ class Pair:
         """The row of a table, `first / other` in each column that has numbers."""
         made = [entry["conversion"] for entry in self.entries]
         numbers = [
-            [_error(entry["max_abs_error"]["logits"]) for entry in self.entries],
-            [_error(entry["max_abs_error"]["states"]) for entry in self.entries],
+            [error_text(entry["max_abs_error"]["logits"]) for entry in self.entries],
+            [error_text(entry["max_abs_error"]["states"]) for entry in self.entries],
             ["-" if one is None else str(sum(one["op_counts"].values())) for one in made],
             ["-" if one is None else f"{one['seconds']:.1f}" for one in made],
             ["-" if one is None else f"{one['bytes'] / 1000:.0f}" for one in made],
@@ -62,7 +63,3 @@ def pairs(gate: Run, document: Mapping[str, Any]) -> list[Pair]:
 def _found(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     both = before["conversion"], now["conversion"]
     return [*changes(before, now), *(cost(*both) if None not in both else ())]
-
-
-def _error(value: Any) -> str:
-    return "-" if value is None else value if isinstance(value, str) else f"{value:.1e}"

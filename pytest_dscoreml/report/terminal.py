@@ -11,7 +11,7 @@ import pytest
 from pytest_dscoreml import __version__
 from pytest_dscoreml.heavy import tensorflow_version
 from pytest_dscoreml.report.baseline import Against
-from pytest_dscoreml.report.results import FAILED, PASSED, ConversionResult, Results
+from pytest_dscoreml.report.results import FAILED, PASSED, ConversionResult, Results, error_text
 from pytest_dscoreml.report.side_by_side import COLUMNS as PAIR_COLUMNS
 from pytest_dscoreml.report.side_by_side import Pair
 from pytest_dscoreml.run import Run
@@ -149,13 +149,8 @@ def row(name: str, result: ConversionResult) -> Sequence[str]:
         f"{result.passed}/{total}",
         str(measured.examples),
         str(measured.longest),
-        _error(measured.logits),
-        _error(measured.states),
+        error_text(measured.logits),
+        error_text(measured.states),
         str(measured.greedy_mismatches),
         f"{agreeing} of {len(measured.transcripts)} agree" if measured.transcripts else "none",
     )
-
-
-def _error(value: float | None) -> str:
-    """A largest difference; a dash where nothing was compared."""
-    return "-" if value is None else f"{value:.1e}"

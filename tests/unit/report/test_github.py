@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_dscoreml.report import github
+from pytest_dscoreml.report import github, json_file
 from pytest_dscoreml.report.baseline import Against
 from pytest_dscoreml.report.changes import Change
+from pytest_dscoreml.report.side_by_side import pairs
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_two_converters_are_shown_side_by_side(gate, results):
     result = results.conversions["dynamic-mlprogram-float32"]
     results.conversions = {first.name: result, second.name: result}
 
-    text = github.summary(gate, results, None)
+    text = github.summary(gate, results, None, pairs(gate, json_file.document(gate, results)))
 
     assert (
         "| dynamic-mlprogram-float32 | ct8.3.0 / ct9.0 | 1.3e-06 / 1.3e-06 | 3.0e-05 / 3.0e-05 | 6 / 6 | 4.5 / 4.5 | 1 / 10 "
