@@ -14,6 +14,8 @@ from pytest_dscoreml.conversion.variants import default_specs, select
 
 ONE = select(["static"], ["mlprogram"], ["float32"])
 COUNTING = """
+with open({made!r} + ".pids", "a") as file:
+    file.write(str(os.getpid()) + "\\n")
 for job in request["jobs"]:
     begin(job)
     with open({made!r}, "a") as file:
@@ -33,6 +35,12 @@ def made(tmp_path):
         return path.read_text().split() if path.exists() else []
 
     return read
+
+
+@pytest.fixture
+def workers(tmp_path):
+    """Read the process numbers of the COUNTING fakes."""
+    return lambda: [int(number) for number in (tmp_path / "made.pids").read_text().split()]
 
 
 @pytest.fixture
@@ -140,7 +148,9 @@ def test_waiting_is_told(ask, counting, made, run, lines, until):
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.03, 0.07, 0.11, 0.16, 0.23])
-def test_a_kill_at_any_moment_leaves_whole_entries_only(ask, counting, made, run, cache, whole, until, moment):
+def test_a_kill_at_any_moment_leaves_whole_entries_only(
+    ask, counting, made, run, cache, whole, until, workers, ended, moment
+):
     names = [spec.name for spec in default_specs()]
     process = ask(counting(0.02), names)
     until(made)
@@ -155,6 +165,8 @@ def test_a_kill_at_any_moment_leaves_whole_entries_only(ask, counting, made, run
         name for name in names if results[name].key in finished
     ]
     assert len(whole()) == 9
+    # Unlike the real worker, the fake one outlives its parent, and would write while its folder is removed.
+    until(lambda: all(map(ended, workers())))
     cache.sweep(older_than=-10.0)
     assert list((cache.directory / "aside").iterdir()) == []
 
