@@ -207,7 +207,7 @@ class GateSession:
             if worse and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
             yield
-            self.after.everything_is_shown(self.results)
+            self.after.everything_is_shown()
         except UsageError as error:
             # A UsageError would be reported as a crash here; this is the exception that ends a run with words.
             pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)

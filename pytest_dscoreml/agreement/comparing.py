@@ -43,6 +43,8 @@ class Comparison:
     def probabilities(self, *, expected: Outputs, obtained: Outputs, case: object = "") -> None:
         """Require agreement of the softmax's output."""
         self.measured.saw_logits(metrics.largest_difference(expected=expected.logits, obtained=obtained.logits))
+        if obtained.logits.shape == expected.logits.shape:
+            self.measured.saw_steps(metrics.errors_by_step(expected=expected.logits, obtained=obtained.logits).tolist())
         metrics.assert_probabilities_agree(
             expected=expected.logits,
             obtained=obtained.logits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -32,6 +33,7 @@ class Measurements:
         states: largest absolute difference of c and h; None where none was compared.
         greedy_mismatches: frames whose most probable class differed.
         transcripts: transcriptions, with expected and obtained.
+        by_step: for each length that was compared, the largest absolute difference of probabilities at each step.
     """
 
     examples: int = 0
@@ -40,6 +42,7 @@ class Measurements:
     states: float | None = None
     greedy_mismatches: int = 0
     transcripts: list[Transcript] = field(default_factory=list)
+    by_step: dict[int, list[float]] = field(default_factory=dict)
 
     def sequence(self, length: int) -> None:
         """Count a sequence that is being compared."""
@@ -49,6 +52,13 @@ class Measurements:
     def saw_logits(self, error: float) -> None:
         """Keep the largest difference of probabilities."""
         self.logits = error if self.logits is None else max(self.logits, error)
+
+    def saw_steps(self, errors: Sequence[float]) -> None:
+        """Keep the largest difference of probabilities at each step of a sequence of that length."""
+        # Three digits are what a chart shows, and this travels with the report of each test.
+        rounded = [float(f"{error:.2e}") for error in errors]
+        before = self.by_step.get(len(rounded), rounded)
+        self.by_step[len(rounded)] = list(map(max, rounded, before))
 
     def saw_states(self, error: float) -> None:
         """Keep the largest difference of states."""
@@ -64,6 +74,8 @@ class Measurements:
             self.saw_states(other.states)
         self.greedy_mismatches += other.greedy_mismatches
         self.transcripts += other.transcripts
+        for errors in other.by_step.values():
+            self.saw_steps(errors)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -72,4 +84,12 @@ class Measurements:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Measurements:
         """The reverse of `to_json`."""
-        return cls(**{**data, "transcripts": [Transcript(**entry) for entry in data["transcripts"]]})
+        # Keys that went through JSON are text.
+        by_step = {int(length): errors for length, errors in data["by_step"].items()}
+        return cls(
+            **{
+                **data,
+                "transcripts": [Transcript(**entry) for entry in data["transcripts"]],
+                "by_step": by_step,
+            }
+        )

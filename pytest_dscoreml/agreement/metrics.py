@@ -64,6 +64,12 @@ def largest_difference(*, expected: NDArray[Any], obtained: NDArray[Any]) -> flo
     return Difference(_errors(expected=expected, obtained=obtained), limit=0.0).largest
 
 
+def errors_by_step(*, expected: Floats, obtained: Floats) -> NDArray[np.float64]:
+    """The largest absolute difference at each step [T] of two arrays [T, classes] of one shape."""
+    errors: NDArray[np.float64] = _errors(expected=expected, obtained=obtained).max(axis=-1, initial=0.0)
+    return errors
+
+
 def _errors(*, expected: NDArray[Any], obtained: NDArray[Any]) -> NDArray[np.float64]:
     """Absolute differences; what is not finite differs infinitely from what is."""
     wide_expected, wide_obtained = expected.astype(np.float64), obtained.astype(np.float64)
@@ -218,6 +224,18 @@ def greedy_flips(*, expected: Floats, obtained: Floats) -> NDArray[np.int64]:
     return np.flatnonzero(np.argmax(expected, axis=-1) != np.argmax(obtained, axis=-1))
 
 
+def greedy_margins(probabilities: Floats) -> Floats:
+    """How far the likeliest class of each frame is before the next: [T] of [T, classes]."""
+    ranked = np.sort(probabilities, axis=-1)
+    margins: Floats = ranked[:, -1] - ranked[:, -2]
+    return margins
+
+
+def margin_that_may_turn(tolerance: Tolerance) -> float:
+    """Classes that are expected closer together than this may change places within a tolerance of the probabilities."""
+    return 2 * tolerance.limit(1.0)
+
+
 def assert_greedy_paths_agree(
     *, expected: Floats, obtained: Floats, tolerance: Tolerance, alphabet: Alphabet, context: Context
 ) -> int:
@@ -234,9 +252,8 @@ def assert_greedy_paths_agree(
             f"{context.head('greedy path')}: expected {len(expected)} frames, obtained shape {list(obtained.shape)}"
         )
     flips = greedy_flips(expected=expected, obtained=obtained)
-    ranked = np.sort(expected, axis=-1)
-    margins = ranked[:, -1] - ranked[:, -2]
-    limit = 2 * tolerance.limit(1.0)
+    margins = greedy_margins(expected)
+    limit = margin_that_may_turn(tolerance)
     wrong = [frame for frame in flips if not margins[frame] < limit]
     if wrong:
         lines = [

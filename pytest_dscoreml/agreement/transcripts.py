@@ -24,15 +24,23 @@ def assert_transcripts_agree(*, expected: str, obtained: str, context: Context) 
         )
 
 
+def aligned(*, expected: str, obtained: str) -> list[tuple[str, str]]:
+    """The two texts in pieces that belong together, `(expected, obtained)`: equal ones, replaced ones, and one side empty."""
+    codes = difflib.SequenceMatcher(None, expected, obtained, autojunk=False).get_opcodes()
+    return [(expected[a:b], obtained[c:d]) for _, a, b, c, d in codes]
+
+
 def _marks(expected: str, obtained: str) -> str:
     """Under the obtained text: `^` below what was put in or replaced, `v` before what is missing.
 
     A deletion at the end gets a mark behind the text. The leading space stands for the opening quote of repr.
     """
     marks = [" "] * (len(obtained) + 2)
-    for action, _, _, start, stop in difflib.SequenceMatcher(None, expected, obtained, autojunk=False).get_opcodes():
-        if action == "delete":
-            marks[start + 1] = "v"
-        elif action != "equal":
-            marks[start + 1 : stop + 1] = "^" * (stop - start)
+    place = 1
+    for wanted, given in aligned(expected=expected, obtained=obtained):
+        if not given:
+            marks[place] = "v"
+        elif wanted != given:
+            marks[place : place + len(given)] = "^" * len(given)
+        place += len(given)
     return "".join(marks).rstrip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -89,6 +90,25 @@ def recognise(engine: Engine, windows: Floats, state: State | None = None, *, cu
     for start, stop in zip([0, *cuts], [*cuts, len(windows)]):
         stream.feed(windows[start:stop])
     return stream.outputs
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long an engine took for a sequence fed whole: seconds in so many calls."""
+
+    calls: int
+    seconds: float
+
+
+def timed(engine: Engine, windows: Floats, *, rounds: int = 3) -> Timing:
+    """The fastest of several rounds over windows [T, 19, 26], after one that warms up whatever a first call sets up."""
+    recognise(engine, windows)
+    taken = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        recognise(engine, windows)
+        taken.append(time.perf_counter() - begun)
+    return Timing(-(-len(windows) // (engine.n_steps or max(len(windows), 1))), min(taken))
 
 
 def partial_transcriptions(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 
 from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.options import BASELINE, REPORT, WRITE_BASELINE, Settings
 from pytest_dscoreml.report import baseline, github, json_file, terminal
+from pytest_dscoreml.report.page import rendering
+from pytest_dscoreml.report.portraits import Gallery, paint, speeds
 from pytest_dscoreml.report.results import Results
 from pytest_dscoreml.report.side_by_side import Pair, pairs
 from pytest_dscoreml.run import Run
@@ -44,12 +47,13 @@ class Ending:
     def __init__(self, gate: Run) -> None:
         self.gate = gate
         self.against: baseline.Against | None = None
+        self._report: tuple[Mapping[str, Any], str] | None = None
         self._words: list[str] = []
         file = gate.settings.baseline
         self._baseline = None if file is None else baseline.read(file, gate.conditions)
 
     def tests_are_over(self, results: Results, status: int) -> bool:
-        """Compare with the baseline, or write one; returns whether the run is worse than its baseline.
+        """Compare with the baseline, or write one, and make the report; returns whether the run is worse than its baseline.
 
         Raises:
             UsageError: the baseline cannot be written.
@@ -57,11 +61,18 @@ class Ending:
         file = self.gate.settings.write_baseline
         finished = status in _FINISHED and bool(results.conversions)
         if file is not None and finished:
-            json_file.write(file, self.gate, results, f"{WRITE_BASELINE.flag}={file}")
+            json_file.write(file, json_file.document(self.gate, results), f"{WRITE_BASELINE.flag}={file}")
             failed = f", {len(results.failed)} failed tests in it" if results.failed else ""
             self._words.append(f"baseline written to {file}{failed}; this run was compared with none")
         elif file is not None:
             self._words.append("no baseline was written: the run did not finish")
+        worse = self._compare(results, finished)
+        if self.gate.settings.report is not None:
+            self._make_report(results, finished)
+        return worse
+
+    def _compare(self, results: Results, finished: bool) -> bool:
+        """Whether the run is worse than its baseline; false where it has none."""
         if self._baseline is None:
             return False
         if not finished:
@@ -71,10 +82,24 @@ class Ending:
         self.against = baseline.compare(self._baseline, json_file.document(self.gate, results), selected)
         return not self.against.passed
 
+    def _make_report(self, results: Results, finished: bool) -> None:
+        """Before the summary, so that nothing is left to wait for when that is shown."""
+        names = list(results.conversions)
+        gallery = paint(self.gate, names) if finished else Gallery(why_empty=["the run did not finish"])
+        self.gate.progress("drawing the report")
+        document = json_file.document(self.gate, results)
+        self._report = (
+            {**document, "speed": speeds(gallery)},
+            rendering.page(self.gate, results, gallery, self.against, self._pairs(document)),
+        )
+
+    def _pairs(self, document: Mapping[str, Any]) -> Sequence[Pair]:
+        return pairs(self.gate, document) if len(self.gate.versions) > 1 else []
+
     def show(self, reporter: pytest.TerminalReporter, results: Results) -> None:
         """The summary on the terminal, and what GitHub reads of it."""
         terminal.summary(reporter, self.gate, results)
-        found = pairs(self.gate, json_file.document(self.gate, results)) if len(self.gate.versions) > 1 else []
+        found = self._pairs(json_file.document(self.gate, results))
         terminal.side_by_side(reporter, found)
         if self.against is not None and self.gate.settings.baseline is not None:
             terminal.against(reporter, self.gate.settings.baseline, self.against)
@@ -91,12 +116,15 @@ class Ending:
         except OSError as error:
             yield f"{github.SUMMARY}={os.environ[github.SUMMARY]} cannot be written: {error.strerror or error}"
 
-    def everything_is_shown(self, results: Results) -> None:
-        """Write the report.
+    def everything_is_shown(self) -> None:
+        """Write the report, as data and as a page.
 
         Raises:
             UsageError: it cannot be written.
         """
         directory = self.gate.settings.report
-        if directory is not None:
-            json_file.write(directory / json_file.FILE_NAME, self.gate, results, f"{REPORT.flag}={directory}")
+        if directory is not None and self._report is not None:
+            option = f"{REPORT.flag}={directory}"
+            document, text = self._report
+            json_file.write(directory / json_file.FILE_NAME, document, option)
+            json_file.write_text(directory / rendering.FILE_NAME, text, option)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,19 @@ def _unusable(option: str, error: OSError) -> UsageError:
     return UsageError(f"{option}: cannot be written ({error.strerror}); give another")
 
 
-def write(path: Path, gate: Run, results: Results, option: str) -> None:
-    """Write the results into a file, whole or not at all.
+def write(path: Path, document: Mapping[str, Any], option: str) -> None:
+    """Write plain values as JSON, whole or not at all; raises as `write_text` does."""
+    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n", option)
+
+
+def write_text(path: Path, text: str, option: str) -> None:
+    """Write a file, whole or not at all.
 
     Raises:
         UsageError: it cannot be written; names the option.
     """
-    text = json.dumps(document(gate, results), indent=2, allow_nan=False)
     try:
-        write_whole(path, text.encode() + b"\n")
+        write_whole(path, text.encode())
     except OSError as error:
         raise _unusable(option, error) from None
 

@@ -1,0 +1,54 @@
+"""The page itself, filled in: HTML with its style, its script and its charts in one text. Jinja2 is imported late."""
+
+from __future__ import annotations
+
+import datetime
+import warnings
+from collections.abc import Sequence
+
+from pytest_dscoreml.report import terminal
+from pytest_dscoreml.report.baseline import Against
+from pytest_dscoreml.report.page import contents
+from pytest_dscoreml.report.portraits import Gallery
+from pytest_dscoreml.report.results import PASSED, Results
+from pytest_dscoreml.report.side_by_side import COLUMNS, Pair
+from pytest_dscoreml.run import Run
+
+FILE_NAME = "report.html"
+
+
+def page(run: Run, results: Results, gallery: Gallery, against: Against | None, found: Sequence[Pair]) -> str:
+    """The whole report of a run, which opens anywhere and asks no network for anything."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        # What matplotlib says to the libraries below it must not end a run whose warnings are errors.
+        warnings.simplefilter("ignore")
+        shown = contents.entries(run, results, gallery)
+    passed = sum(entry.verdict == PASSED for entry in shown)
+    told = {test for result in results.conversions.values() for test in result.failures}
+    return environment.get_template("report.html").render(
+        run=run,
+        title=f"{run.model.name} on the {run.engine_name} engine",
+        outcome=f"{passed} of {len(shown)} conversions passed",
+        green=passed == len(shown) and not results.failed and bool(shown),
+        # Local time with its offset: whoever reads it may be elsewhere.
+        written=datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
+        seconds=results.seconds,
+        header=terminal.header(run),
+        columns=contents.COLUMNS,
+        entries=shown,
+        facets=contents.facets(shown),
+        gallery=gallery,
+        heard=terminal.transcriptions(results),
+        notes=[*terminal.known_defects(run, results), *terminal.missing(run)],
+        others=[(test, text) for test, text in results.failed.items() if test not in told],
+        against=against,
+        verdict=None if against is None else terminal.verdict(against),
+        pair_columns=COLUMNS,
+        pairs=found,
+    )

@@ -1,0 +1,52 @@
+"use strict";
+// The page says all it has to say without this; here are the filters, and folding.
+(() => {
+  const filters = document.getElementById("filters");
+  const items = [...document.querySelectorAll("[data-verdict]")];
+  const shown = document.getElementById("shown");
+  const total = document.querySelectorAll("tbody [data-verdict]").length;
+
+  const apply = () => {
+    const wanted = {};
+    for (const button of filters.querySelectorAll("button[aria-pressed=true]")) {
+      (wanted[button.dataset.facet] ??= []).push(button.value);
+    }
+    let rows = 0;
+    for (const item of items) {
+      item.hidden = !Object.entries(wanted).every(([facet, values]) => values.includes(item.dataset[facet]));
+      rows += !item.hidden && item.tagName === "TR";
+    }
+    shown.textContent = rows === total ? "" : `${rows} of ${total} conversions shown`;
+  };
+
+  filters.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-facet]");
+    if (button) {
+      button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") !== "true");
+      apply();
+    }
+  });
+
+  document.getElementById("fold").addEventListener("click", (event) => {
+    const open = event.target.getAttribute("aria-pressed") !== "true";
+    event.target.setAttribute("aria-pressed", open);
+    for (const details of document.querySelectorAll(".conversion > details")) details.open = open;
+  });
+
+  // A link into a section shows what it leads to.
+  const follow = () => {
+    const section = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const details = section?.querySelector(":scope > details");
+    if (details) {
+      details.open = true;
+      if (section.hidden) {
+        for (const button of filters.querySelectorAll("button[data-facet]")) button.setAttribute("aria-pressed", false);
+        apply();
+      }
+      section.scrollIntoView();
+    }
+  };
+  addEventListener("hashchange", follow);
+  filters.hidden = false;
+  follow();
+})();
