@@ -197,7 +197,9 @@ XFAILS = Option(
     multiple=True,
     is_path=True,
 )
-REPORT = Option("report", "directory to write the results to, as results.json", "DIR", None, is_path=True)
+REPORT = Option(
+    "report", "directory to write the results to, as report.html and results.json", "DIR", None, is_path=True
+)
 BASELINE = Option(
     "baseline",
     "a stored run to compare this one with: new failures, drift, operations, interface, size and conversion time",

@@ -1,4 +1,4 @@
-"""`--dscoreml-report`: the results as JSON."""
+"""`--dscoreml-report`: the results as JSON; test_report_page.py is about the page beside it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NINE = [spec.name for spec in default_specs()]
 
 def test_the_run(demo_report, demo_run):
     report = dict(demo_report)
-    conversions, model = report.pop("conversions"), report.pop("model")
+    conversions, model, _ = report.pop("conversions"), report.pop("model"), report.pop("speed")
     assert list(conversions) == NINE
     assert 0 < report.pop("seconds") < 3600
     converter = report.pop("converter")
@@ -92,10 +92,21 @@ def test_how_a_conversion_was_made(demo_report, conversions, name):
     assert sorted(inputs) == ["input_lengths", "input_node", "previous_state_c", "previous_state_h"]
 
 
+def test_static_beside_dynamic(demo_report):
+    """A row for each kind that has both: the longest recording, chunk by chunk and at once."""
+    rows = demo_report["speed"]
+    assert [row["kind"] for row in rows] == ["neuralnetwork-float32", "mlprogram-float32", "mlprogram-float16"]
+    for row in rows:
+        assert (row["recording"], row["seconds"]) == ("sixteen_frames.wav", pytest.approx(9.36))
+        assert (row["static"]["calls"], row["dynamic"]["calls"]) == (30, 1)
+        assert 0 < row["static"]["seconds"] < 60
+        assert row["ratio"] == pytest.approx(row["static"]["seconds"] / row["dynamic"]["seconds"])
+
+
 def test_written_whole(demo_run):
-    """One file that ends in a newline, nothing beside it, in a directory that was made for it."""
+    """Data that ends in a newline and a page, nothing beside them, in a directory that was made for them."""
     _, folder = demo_run
-    assert [path.name for path in folder.iterdir()] == ["results.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "results.json"]
     text = (folder / "results.json").read_text(encoding="utf-8")
     assert text.endswith("}\n")
 

@@ -45,8 +45,8 @@ def by_step(errors: Mapping[int, Sequence[float]], tolerance: Tolerance, name: s
         axes.plot(np.arange(1, length + 1), _drawable(values), color=OBTAINED, linewidth=0.6, alpha=0.35)
     largest = _largest(errors)
     axes.plot(np.arange(1, len(largest) + 1), _drawable(largest), color=OBTAINED, linewidth=0.9)
-    drawing.logarithmic(axes)
     drawing.limit(axes, tolerance.limit(1.0), tolerance)
+    drawing.logarithmic(axes)
     drawing.label(axes, x="step", y="largest difference")
     return drawing.to_svg(figure, name)
 
@@ -69,7 +69,8 @@ def difference(heard: Heard, alphabet: Alphabet, name: str) -> str:
         aspect="auto",
         interpolation="none",
         vmin=0.0,
-        vmax=max(float(finite.max(initial=0.0)), np.finfo(np.float32).tiny),
+        # Where nothing differs at all, the scale must have a length all the same.
+        vmax=float(finite.max(initial=0.0)) or 1.0,
         extent=(0.0, seconds, classes - 0.5, -0.5),
     )
     axes.grid(False)
@@ -98,8 +99,8 @@ def margins(every: Floats, flips: Floats, tolerance: Tolerance, name: str) -> st
     """A histogram of the greedy margins, and those of the frames whose likeliest class differs as marks below it."""
     figure, (axes,) = drawing.canvas(4.6, 2.6)
     axes.hist(every, bins=np.linspace(0.0, 1.0, 41).tolist(), color=EXPECTED, alpha=0.75)
-    drawing.logarithmic(axes)
-    axes.set_ylim(bottom=0.5)
+    # Half a frame: so that a single one has a height.
+    drawing.logarithmic(axes, lowest=0.5)
     axes.set_xlim(0.0, 1.0)
     edge = margin_that_may_turn(tolerance)
     axes.axvline(edge, color=BAD, linewidth=0.9, linestyle=(0, (4, 2)))

@@ -84,18 +84,23 @@ def limit(axes: Axes, value: float, tolerance: Tolerance) -> None:
     )
 
 
-def logarithmic(axes: Axes) -> None:
-    """A logarithmic vertical axis over whole decades of what has been drawn, with ticks at powers of ten alone."""
+def logarithmic(axes: Axes, *, lowest: float | None = None) -> None:
+    """A logarithmic vertical axis with ticks at powers of ten.
+
+    It spans whole decades of what has been drawn, or begins at `lowest`. Where nothing was drawn the axis stays linear.
+    """
     import numpy as np
     from matplotlib.ticker import FuncFormatter, NullLocator
 
+    low, high = axes.dataLim.intervaly
+    bottom = (10.0 ** np.floor(np.log10(low)) if low > 0 else 0.0) if lowest is None else lowest
+    if not 0 < bottom <= high < np.inf:
+        return
     axes.set_yscale("log")
     # Plain text: powers of ten as matplotlib sets them need its parser of formulas, the slowest part of a drawing.
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}" if value < 1 else f"{value:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
-    low, high = axes.dataLim.intervaly
-    if 0 < low <= high < np.inf:
-        axes.set_ylim(10.0 ** np.floor(np.log10(low)), 10.0 ** np.ceil(np.log10(high * 1.01)))
+    axes.set_ylim(bottom, 10.0 ** np.ceil(np.log10(high * 1.01)))
 
 
 def legend(axes: Axes) -> None:

@@ -9,6 +9,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from pytest_dscoreml.agreement.measurements import Measurements, Transcript
+from pytest_dscoreml.agreement.tolerances import BY_PRECISION
 from pytest_dscoreml.conversion.convert import Conversion
 from pytest_dscoreml.conversion.defects import KnownDefect
 from pytest_dscoreml.conversion.describe import DeclaredTensor, Interface
@@ -56,7 +57,12 @@ def gate():
         conversions={spec.name: made},
         failures={"pinned-mlprogram-float16": "the converter ended with signal 11"},
         defects=(KnownDefect("one", SpecifierSet(">=7"), "recipe", ("*",), "two steps", None, Path("k.toml")),),
-        specs=(spec,),
+        specs=(
+            spec,
+            ConversionSpec("static", "neuralnetwork", "float32"),
+            ConversionSpec("pinned", "mlprogram", "float16"),
+        ),
+        tolerances=lambda spec: BY_PRECISION[spec.precision.value],
         conditions={"model": MODEL.hash, "max steps": 64},
         unavailable={ConversionSpec("static", "mlprogram", "float16"): "coremltools 4.0 writes no ML Programs"},
     )

@@ -116,7 +116,7 @@ OPTION = "--dscoreml-report=here"
 
 def test_the_file(gate, results, tmp_path):
     path = tmp_path / "deep" / "report" / "results.json"
-    json_file.write(path, gate, results, OPTION)
+    json_file.write(path, json_file.document(gate, results), OPTION)
 
     assert list(path.parent.iterdir()) == [path]
     text = path.read_text()
@@ -125,13 +125,13 @@ def test_the_file(gate, results, tmp_path):
 
 
 @pytest.mark.parametrize(("place", "reason"), [("", "File exists"), ("below", "Not a directory")])
-def test_a_directory_that_cannot_be_written(gate, results, tmp_path, refusal, place, reason):
+def test_a_directory_that_cannot_be_written(tmp_path, refusal, place, reason):
     (tmp_path / "file").write_text("in the way")
     directory = tmp_path / "file" / place
     words = f"{OPTION}: cannot be written ({reason}); give another"
 
     assert refusal(UsageError, json_file.check, directory, OPTION) == words
-    assert refusal(UsageError, json_file.write, directory / "results.json", gate, results, OPTION) == words
+    assert refusal(UsageError, json_file.write, directory / "results.json", {}, OPTION) == words
     assert (tmp_path / "file").read_text() == "in the way"
 
 
