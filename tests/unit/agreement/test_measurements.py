@@ -19,7 +19,11 @@ from pytest_dscoreml.model.alphabet import Alphabet
 COUNTS = st.integers(0, 1000)
 ERRORS = st.none() | st.floats(0, allow_nan=False)
 TRANSCRIPTS = st.lists(st.builds(Transcript, *[st.text(max_size=5)] * 4), max_size=3)
-MEASURED = st.builds(Measurements, COUNTS, COUNTS, ERRORS, ERRORS, COUNTS, TRANSCRIPTS)
+#: With three digits, as they are kept.
+BY_STEP = st.dictionaries(st.integers(1, 4), st.floats(0, 1).map(lambda error: float(f"{error:.2e}"))).map(
+    lambda found: {length: [error] * length for length, error in found.items()}
+)
+MEASURED = st.builds(Measurements, COUNTS, COUNTS, ERRORS, ERRORS, COUNTS, TRANSCRIPTS, BY_STEP)
 LABEL = "static, mlprogram, float32"
 
 
@@ -47,6 +51,10 @@ def test_they_add_up(one, other):
         largest(one.states, other.states),
         one.greedy_mismatches + other.greedy_mismatches,
         one.transcripts + other.transcripts,
+        {
+            length: max(measured.by_step[length] for measured in (one, other) if length in measured.by_step)
+            for length in {*one.by_step, *other.by_step}
+        },
     )
 
 
@@ -65,6 +73,15 @@ def test_what_was_added_is_not_changed_later():
     both.add(other)
 
     assert (len(both.transcripts), len(other.transcripts)) == (2, 1)
+
+
+def test_the_largest_difference_at_each_step():
+    measured = Measurements()
+    measured.saw_steps([1.23456e-6, 0.0, float("inf")])
+    measured.saw_steps([0.0, 2e-6, 1.0])
+    measured.saw_steps([5e-6])
+
+    assert measured.by_step == {3: [1.23e-6, 2e-6, float("inf")], 1: [5e-6]}
 
 
 def test_a_transcript_agrees_where_the_texts_are_the_same():
@@ -98,6 +115,7 @@ def test_agreement_is_measured(comparison):
     assert (measured.examples, measured.longest) == (2, 2)
     assert measured.logits == pytest.approx(5e-6, rel=0.05)
     assert measured.states == pytest.approx(5e-3, rel=0.05)
+    assert measured.by_step == {2: pytest.approx([5e-6, 5e-6], rel=0.05), 1: [0.0]}
 
 
 def test_what_fails_is_measured_too(comparison, refusal):
@@ -113,6 +131,7 @@ def test_what_fails_is_measured_too(comparison, refusal):
     )
     assert (comparison.measured.examples, comparison.measured.longest) == (1, 2)
     assert comparison.measured.logits == pytest.approx(0.6)
+    assert comparison.measured.by_step == {2: [0.0, 0.6]}
     assert comparison.measured.states is None
 
 
@@ -133,6 +152,8 @@ def test_what_cannot_be_subtracted_is_infinite(comparison, obtained):
         comparison.probabilities(expected=outputs(GOOD), obtained=outputs(obtained))
 
     assert comparison.measured.logits == np.inf
+    # Rows that are not there cannot be laid against those that are.
+    assert comparison.measured.by_step == ({2: [np.inf, np.inf]} if len(obtained) == 2 else {})
 
 
 def test_greedy_mismatches_are_counted_where_they_fail(comparison):

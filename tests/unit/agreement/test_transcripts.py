@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_dscoreml.agreement.disagreement import Disagreement
 from pytest_dscoreml.agreement.metrics import Context
-from pytest_dscoreml.agreement.transcripts import assert_transcripts_agree
+from pytest_dscoreml.agreement.transcripts import aligned, assert_transcripts_agree
 
 CONTEXT = Context("static, mlprogram, float16, a.wav, decoder tf")
 HEAD = "transcription [static, mlprogram, float16, a.wav, decoder tf] differs:"
@@ -51,3 +51,21 @@ def test_a_mark_stands_under_its_character(refusal):
 
 def test_letters_count(refusal):
     assert refusal(Disagreement, agree, "She", "she").startswith(HEAD)
+
+
+def test_pieces_that_belong_together():
+    assert aligned(expected="dark suit", obtained="bark sweet") == [
+        ("d", "b"),
+        ("ark s", "ark s"),
+        ("ui", "wee"),
+        ("t", "t"),
+    ]
+    assert aligned(expected="she had", obtained="he") == [("s", ""), ("he", "he"), (" had", "")]
+    assert aligned(expected="", obtained="") == []
+
+
+@given(expected=st.text("abc "), obtained=st.text("abc "))
+def test_pieces_make_the_texts_again(expected, obtained):
+    pieces = aligned(expected=expected, obtained=obtained)
+    assert "".join(wanted for wanted, _ in pieces) == expected
+    assert "".join(given for _, given in pieces) == obtained

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_dscoreml.engines import streaming
 from pytest_dscoreml.engines.protocol import Outputs, State
 from pytest_dscoreml.engines.streaming import Stream, recognise
 from pytest_dscoreml.model.weights import Geometry
@@ -178,3 +179,12 @@ def test_what_was_fed_is_not_written_to():
     windows.flags.writeable = False
 
     assert len(recognise(Adder(16), windows).logits) == 20
+
+
+@pytest.mark.parametrize(("n_steps", "calls"), [(None, 1), (16, 3), (5, 8)])
+def test_timed_is_the_fastest_of_the_rounds_after_one_that_warms_up(monkeypatch, n_steps, calls):
+    engine, clock = Adder(n_steps), iter([0.0, 5.0, 10.0, 12.0, 20.0, 23.0])
+    monkeypatch.setattr(streaming.time, "perf_counter", lambda: next(clock))
+
+    assert streaming.timed(engine, sequence(40)) == streaming.Timing(calls, 2.0)
+    assert len(engine.calls) == 4 * calls
