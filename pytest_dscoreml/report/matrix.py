@@ -5,9 +5,8 @@ Reads what `--dscoreml-report` wrote.
 
 from __future__ import annotations
 
-import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -17,6 +16,7 @@ from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.report.changes import changes
 from pytest_dscoreml.report.json_file import FILE_NAME, SCHEMA_VERSION
 from pytest_dscoreml.report.markdown import table
+from pytest_dscoreml.report.page.rendering import rendered
 from pytest_dscoreml.report.results import error_text
 
 COLUMNS = (
@@ -147,8 +147,7 @@ def to_markdown(runs: Sequence[Run]) -> str:
 
 def to_html(runs: Sequence[Run]) -> str:
     """The table as one HTML page that needs nothing else."""
-    tables = "\n".join(_html(*each) for each in _tables(runs))
-    return _PAGE.format(tables=tables)
+    return rendered("matrix.html", tables=_tables(runs))
 
 
 def _tables(runs: Sequence[Run]) -> list[tuple[Sequence[str], list[Sequence[str]]]]:
@@ -180,25 +179,3 @@ def _cells(row: Row) -> Sequence[str]:
         ", ".join(row.known_defects),
         "; ".join(row.changed),
     )
-
-
-def _html(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in columns)
-    body = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
-    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Core ML conversions by version of coremltools</title>
-<style>
-:root {{ color-scheme: light dark; font: 14px/1.4 system-ui, sans-serif; }}
-table {{ border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto; }}
-th, td {{ border: 1px solid #8886; padding: .2em .6em; text-align: left; white-space: nowrap; }}
-</style>
-<h1>Core ML conversions by version of coremltools</h1>
-{tables}
-</html>
-"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_dscoreml.agreement.transcripts import aligned
@@ -16,6 +16,7 @@ from pytest_dscoreml.run import Run
 
 #: Columns of the matrix.
 COLUMNS = (*terminal.COLUMNS, "kB", "operations", "seconds to convert", "seconds to run")
+SPEED_COLUMNS = ("kind", "recording", "static, chunk by chunk", "dynamic, at once", "static / dynamic")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Entry:
         cells: of its row in the matrix, under COLUMNS.
         failures: node ids of the tests that failed, with their texts.
         facts: what is to be said of it, by name.
-        made: the conversion; None where it failed.
+        interface: name, kind and declaration of each input and output; empty where it failed, as is what follows.
+        operations: how many of each type.
         figures: its charts.
         texts: what was heard.
         missing: why something is not shown.
@@ -60,7 +62,8 @@ class Entry:
     cells: Sequence[str]
     failures: Sequence[tuple[str, str]]
     facts: dict[str, str]
-    made: Conversion | None
+    interface: Sequence[tuple[str, str, str]]
+    operations: Mapping[str, int]
     figures: Sequence[Figure]
     texts: Sequence[Text]
     missing: Sequence[str]
@@ -81,7 +84,8 @@ def entries(run: Run, results: Results, gallery: Gallery) -> list[Entry]:
                 cells=(*terminal.row(name, result), *_costs(made, portrait)),
                 failures=[(test, results.failed[test]) for test in result.failures if test in results.failed],
                 facts=_facts(run, name, result, made, portrait),
-                made=made,
+                interface=() if made is None else _interface(made),
+                operations={} if made is None else made.op_counts,
                 figures=_figures(run, specs[name], result, portrait),
                 texts=[
                     Text(one.audio, one.decoder, one.agrees, aligned(expected=one.expected, obtained=one.obtained))
@@ -91,6 +95,25 @@ def entries(run: Run, results: Results, gallery: Gallery) -> list[Entry]:
             )
         )
     return found
+
+
+def _interface(made: Conversion) -> list[tuple[str, str, str]]:
+    sides = (("input", made.interface.inputs), ("output", made.interface.outputs))
+    return [(tensor.name, kind, str(tensor)) for kind, tensors in sides for tensor in tensors]
+
+
+def speeds(gallery: Gallery) -> list[tuple[str, ...]]:
+    """The cells of a row for each pair of a static and a dynamic conversion, under SPEED_COLUMNS."""
+    return [
+        (
+            speed.kind,
+            f"{speed.recording}, {speed.seconds:.1f} s",
+            f"{speed.static.seconds:.4f} s in {speed.static.calls} calls",
+            f"{speed.dynamic.seconds:.4f} s in {speed.dynamic.calls} call",
+            f"{speed.ratio:.2f}",
+        )
+        for speed in gallery.speeds
+    ]
 
 
 def _facets(spec: ConversionSpec, result: ConversionResult, several: bool) -> dict[str, str]:

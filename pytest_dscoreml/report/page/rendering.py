@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from pytest_dscoreml.report import terminal
 from pytest_dscoreml.report.baseline import Against
@@ -17,21 +18,30 @@ from pytest_dscoreml.run import Run
 FILE_NAME = "report.html"
 
 
-def page(run: Run, results: Results, gallery: Gallery, against: Against | None, found: Sequence[Pair]) -> str:
-    """The whole report of a run, which opens anywhere and asks no network for anything."""
+def rendered(template: str, **values: Any) -> str:
+    """A template of this package, filled in; whatever comes from outside is escaped."""
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.PackageLoader(__package__),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
+    )
+    return environment.get_template(template).render(**values)
+
+
+def page(run: Run, results: Results, gallery: Gallery, against: Against | None, found: Sequence[Pair]) -> str:
+    """The whole report of a run, which opens anywhere and asks no network for anything."""
     with warnings.catch_warnings():
         # What matplotlib says to the libraries below it must not end a run whose warnings are errors.
         warnings.simplefilter("ignore")
         shown = contents.entries(run, results, gallery)
     passed = sum(entry.verdict == PASSED for entry in shown)
     told = {test for result in results.conversions.values() for test in result.failures}
-    return environment.get_template("report.html").render(
+    return rendered(
+        "report.html",
         run=run,
         title=f"{run.model.name} on the {run.engine_name} engine",
         outcome=f"{passed} of {len(shown)} conversions passed",
@@ -43,7 +53,8 @@ def page(run: Run, results: Results, gallery: Gallery, against: Against | None, 
         columns=contents.COLUMNS,
         entries=shown,
         facets=contents.facets(shown),
-        gallery=gallery,
+        speed_columns=contents.SPEED_COLUMNS,
+        speeds=contents.speeds(gallery),
         heard=terminal.transcriptions(results),
         notes=[*terminal.known_defects(run, results), *terminal.missing(run)],
         others=[(test, text) for test, text in results.failed.items() if test not in told],
