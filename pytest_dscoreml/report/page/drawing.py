@@ -30,7 +30,9 @@ _PREAMBLE = re.compile(r"^.*?(?=<svg )", re.DOTALL)
 _REMARKS = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->", re.DOTALL)
 _GROUP_IDS = re.compile(r'(<g) id="[^"]*"')
 _TAG = re.compile(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>')
+#: Fonts, which an older matplotlib names together with their size.
 _FONT = re.compile(r"font: [^;\"]*?([0-9.]+px)[^;\"]*")
+_FAMILY = re.compile(r"font-family: [^;\"]*;? ?")
 
 
 def canvas(
@@ -120,7 +122,7 @@ def to_svg(figure: Figure, name: str) -> str:
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = _REMARKS.sub("", _PREAMBLE.sub("", written.getvalue()))
     text = _GROUP_IDS.sub(r"\1", text)
-    text = _FONT.sub(r"font-size: \1", text)
+    text = _FAMILY.sub("", _FONT.sub(r"font-size: \1", text))
     text = _TAG.sub(_open, text, count=1)
     for colour, of_the_page in _PROPERTIES.items():
         text = text.replace(colour, of_the_page)
