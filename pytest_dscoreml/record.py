@@ -23,13 +23,12 @@ from pytest_dscoreml.bundle.manifest import CASES, model_to_json, spec_to_json
 from pytest_dscoreml.bundle.recorder import Staging
 from pytest_dscoreml.bundle.writing import OPTION, make_staging, write_bundle
 from pytest_dscoreml.errors import UsageError
+from pytest_dscoreml.finishing import is_complete
 from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.heavy import tensorflow_version
 
 #: Under which name workers of pytest-xdist get the folder that cases are kept in.
 STAGING = "dscoreml_staging"
-#: How a run must have ended for a bundle to be made of it: every test that was collected has been run.
-COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
 class Node(Protocol):
@@ -77,10 +76,9 @@ class Record:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Make the bundle, before the terminal's summary tells of it."""
-        stopped = bool(session.shouldfail) or bool(session.shouldstop)
         if session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             self._said = "no bundle was written: no test was run"
-        elif session.exitstatus not in COMPLETE or stopped:
+        elif not is_complete(session):
             self._said = "no bundle was written: the run was stopped before its end"
         else:
             try:

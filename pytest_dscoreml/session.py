@@ -203,7 +203,7 @@ class GateSession:
         if self.after is None or self.config.option.collectonly:
             return (yield)
         try:
-            worse = self.after.tests_are_over(self.results, session.exitstatus)
+            worse = self.after.tests_are_over(self.results, session)
             if worse and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
             yield

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_dscoreml.errors import UsageError
+from pytest_dscoreml.finishing import is_complete, is_over
 from pytest_dscoreml.options import BASELINE, REPORT, WRITE_BASELINE, Settings
 from pytest_dscoreml.report import baseline, github, json_file, terminal
 from pytest_dscoreml.report.page import rendering
@@ -16,9 +17,6 @@ from pytest_dscoreml.report.portraits import Gallery, paint, speeds
 from pytest_dscoreml.report.results import Results
 from pytest_dscoreml.report.side_by_side import Pair, pairs
 from pytest_dscoreml.run import Run
-
-#: How a run ends whose tests all had their turn.
-_FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
 def check(settings: Settings) -> None:
@@ -52,14 +50,14 @@ class Ending:
         file = gate.settings.baseline
         self._baseline = None if file is None else baseline.read(file, gate.conditions)
 
-    def tests_are_over(self, results: Results, status: int) -> bool:
+    def tests_are_over(self, results: Results, session: pytest.Session) -> bool:
         """Compare with the baseline, or write one, and make the report; returns whether the run is worse than its baseline.
 
         Raises:
             UsageError: the baseline cannot be written.
         """
         file = self.gate.settings.write_baseline
-        finished = status in _FINISHED and bool(results.conversions)
+        finished = is_complete(session) and bool(results.conversions)
         if file is not None and finished:
             json_file.write(file, json_file.document(self.gate, results), f"{WRITE_BASELINE.flag}={file}")
             failed = f", {len(results.failed)} failed tests in it" if results.failed else ""
@@ -68,7 +66,7 @@ class Ending:
             self._words.append("no baseline was written: the run did not finish")
         worse = self._compare(results, finished)
         if self.gate.settings.report is not None:
-            self._make_report(results, finished)
+            self._make_report(results, is_over(session))
         return worse
 
     def _compare(self, results: Results, finished: bool) -> bool:
@@ -82,10 +80,10 @@ class Ending:
         self.against = baseline.compare(self._baseline, json_file.document(self.gate, results), selected)
         return not self.against.passed
 
-    def _make_report(self, results: Results, finished: bool) -> None:
+    def _make_report(self, results: Results, over: bool) -> None:
         """Before the summary, so that nothing is left to wait for when that is shown."""
         names = list(results.conversions)
-        gallery = paint(self.gate, names) if finished else Gallery(why_empty=["the run did not finish"])
+        gallery = paint(self.gate, names) if over else Gallery(why_empty=["the run was interrupted"])
         self.gate.progress("drawing the report")
         document = json_file.document(self.gate, results)
         self._report = (

@@ -101,6 +101,28 @@ def test_a_run_that_breaks_off_neither_writes_nor_compares(gate, written, pytest
     assert "nothing was compared with the baseline: the run did not finish" in result.outlines
 
 
+def test_a_run_that_ends_at_its_first_failure_neither_writes_nor_compares(gate, written, pytester):
+    """`-x` leaves tests out, and the exit code is that of a run whose tests all had their turn."""
+    pytester.makepyfile(
+        test_mine="""
+        def test_one(dscoreml_comparison):
+            dscoreml_comparison.measured.sequence(1)
+            assert False
+        def test_two(dscoreml_comparison):
+            pass
+        """
+    )
+    suite = ("--dscoreml-suite=off", "-x")
+    result = gate(*suite, "--dscoreml-write-baseline=other.json", "--dscoreml-report=report")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "no baseline was written: the run did not finish" in result.outlines
+    assert not (pytester.path / "other.json").exists()
+    # What did run is worth looking at all the same.
+    assert (pytester.path / "report" / "report.html").read_text().count("<svg ") == 4
+    result = gate(*suite, f"--dscoreml-baseline={written}")
+    assert "nothing was compared with the baseline: the run did not finish" in result.outlines
+
+
 def test_collecting_alone_compares_nothing_and_writes_nothing(gate, written, pytester):
     result = gate("--collect-only", f"--dscoreml-baseline={written}")
     assert result.ret == 0

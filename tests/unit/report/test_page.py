@@ -202,11 +202,11 @@ def test_filters_have_what_rows_have(shown):
     assert {(facet, row[f"data-{facet}"]) for row in rows for facet, _ in buttons} == buttons
 
 
-def test_a_run_that_did_not_finish(shown):
-    text = shown(pictures=Gallery(why_empty=["the run did not finish"]))
+def test_a_run_that_was_interrupted(shown):
+    text = shown(pictures=Gallery(why_empty=["the run was interrupted"]))
 
     assert "<svg " not in text
-    assert text.count("Not shown: the run did not finish.") == 3
+    assert text.count("Not shown: the run was interrupted.") == 3
 
 
 def test_warnings_that_are_errors_do_not_end_it(shown):
