@@ -1,6 +1,6 @@
 """What to convert: variant x target x precision, and what the converter is asked for in each case.
 
-Imports the standard library, its neighbour for versions and `pytest_dscoreml.errors` only.
+Imports the standard library, its neighbours for compression and versions, and `pytest_dscoreml.errors` only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_dscoreml.conversion.compression import Compression
 from pytest_dscoreml.conversion.versions import version_of
 from pytest_dscoreml.errors import UsageError
 
@@ -59,7 +60,8 @@ class ConversionSpec:
     """One conversion to make. Plain strings will do: `ConversionSpec("dynamic", "mlprogram", "float16")`.
 
     With `as_documented` the converter is told of no inputs, as in its documentation's example; see `documented`.
-    `converter` is the label of the one that makes it, where a run has several.
+    `converter` is the label of the one that makes it, where a run has several. `compression` is what is done to the
+    weights afterwards, one of `compression.NAMES`; empty where they stay as they are.
     """
 
     variant: Variant
@@ -67,6 +69,7 @@ class ConversionSpec:
     precision: Precision
     as_documented: bool = False
     converter: str = ""
+    compression: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variant", _choice(Variant, self.variant))
@@ -75,19 +78,21 @@ class ConversionSpec:
         if not self.exists:
             # Core ML's neural networks choose their precision on the device; the converter has no say in it.
             raise UsageError(f"{self.name} does not exist: a neuralnetwork is always converted in float32")
+        if self.compression:
+            Compression.of(self.compression)
 
     def __str__(self) -> str:
         return self.name
 
     @property
     def name(self) -> str:
-        """`variant-target-precision`, the converter where there are several, and whether it is as documented."""
+        """The kind, the converter where there are several, and whether it is as documented."""
         return "-".join([self.kind, *filter(None, [self.converter, "as-documented" if self.as_documented else ""])])
 
     @property
     def kind(self) -> str:
-        """`variant-target-precision`."""
-        return f"{self.variant}-{self.target}-{self.precision}"
+        """`variant-target-precision`, and the compression where there is one."""
+        return "-".join(filter(None, [self.variant, self.target, self.precision, self.compression]))
 
     @property
     def documented(self) -> ConversionSpec:
@@ -99,6 +104,18 @@ class ConversionSpec:
     def usual(self) -> ConversionSpec:
         """The conversion that the gate is about, whose documented form this may be."""
         return dataclasses.replace(self, as_documented=False)
+
+    @property
+    def uncompressed(self) -> ConversionSpec:
+        """The conversion whose weights this one compresses."""
+        return dataclasses.replace(self, compression="")
+
+    @property
+    def deployment_target(self) -> str | None:
+        """The system that it must be converted for, from the graph; None where there is no such need."""
+        if not self.compression:
+            return None
+        return Compression.of(self.compression).deployment_target(mlprogram=self.target is Target.MLPROGRAM)
 
     @property
     def graph(self) -> str:
@@ -130,10 +147,14 @@ class ConversionSpec:
         return None
 
 
-def unavailable(spec: ConversionSpec, coremltools: str) -> str | None:
-    """Why that version of coremltools cannot make a conversion at all; None where it can."""
-    if spec.target is Target.MLPROGRAM and version_of(coremltools).major < MLPROGRAM_SINCE:
+def unavailable(spec: ConversionSpec, coremltools: str, sklearn: str | None = None) -> str | None:
+    """Why that version of coremltools, beside that scikit-learn, cannot make a conversion at all; None where it can."""
+    mlprogram = spec.target is Target.MLPROGRAM
+    if mlprogram and version_of(coremltools).major < MLPROGRAM_SINCE:
         return f"coremltools {coremltools} writes no ML Programs; {MLPROGRAM_SINCE}.0 was the first that did"
+    if spec.compression:
+        compression = Compression.of(spec.compression)
+        return compression.unavailable(mlprogram=mlprogram, coremltools=coremltools, sklearn=sklearn)
     return None
 
 

@@ -14,6 +14,7 @@ from pytest_dscoreml import __version__
 from pytest_dscoreml.conversion.convert import Conversion
 from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.files import write_whole
+from pytest_dscoreml.report import compression
 from pytest_dscoreml.report.results import ConversionResult, Results
 from pytest_dscoreml.run import Run
 
@@ -56,7 +57,7 @@ def write(path: Path, gate: Run, results: Results, option: str) -> None:
 
 def document(gate: Run, results: Results) -> dict[str, Any]:
     """The run as plain values; differences that are infinite are written as the text `infinite`."""
-    model = gate.model
+    model, compressed = gate.model, compression.names(gate)
     return {
         "schema": SCHEMA_VERSION,
         "version": __version__,
@@ -79,7 +80,11 @@ def document(gate: Run, results: Results) -> dict[str, Any]:
                 kind: {"sha256": graph.sha256, "exported": graph.exported} for kind, graph in model.graphs.items()
             },
         },
-        "conversions": {name: _conversion(name, result, gate) for name, result in results.conversions.items()},
+        "conversions": {name: _conversion(name, result, gate) for name, result in results.without(compressed).items()},
+        "compressed": {
+            name: _conversion(name, result, gate) for name, result in results.conversions.items() if name in compressed
+        },
+        "accuracy_against_size": compression.to_json(gate, results),
     }
 
 
@@ -107,6 +112,7 @@ def _conversion(name: str, result: ConversionResult, gate: Run) -> dict[str, Any
         "longest": measured.longest,
         "max_abs_error": {"logits": _number(measured.logits), "states": _number(measured.states)},
         "greedy_mismatches": measured.greedy_mismatches,
+        "greedy_frames": measured.greedy_frames,
         "transcriptions": [{**vars(transcript), "agrees": transcript.agrees} for transcript in measured.transcripts],
         "error": gate.failures.get(name),
         "conversion": None if made is None else _made(made),

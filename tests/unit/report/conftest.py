@@ -57,6 +57,7 @@ def gate():
         failures={"pinned-mlprogram-float16": "the converter ended with signal 11"},
         defects=(KnownDefect("one", SpecifierSet(">=7"), "recipe", ("*",), "two steps", None, Path("k.toml")),),
         specs=(spec,),
+        compressed=(),
         conditions={"model": MODEL.hash, "max steps": 64},
         unavailable={ConversionSpec("static", "mlprogram", "float16"): "coremltools 4.0 writes no ML Programs"},
     )
