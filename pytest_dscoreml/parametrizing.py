@@ -77,7 +77,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
                 metafunc,
                 "dscoreml_compressed",
                 found,
-                "no conversion is compressed (--dscoreml-compress)",
+                "no conversion that is selected is compressed (--dscoreml-compress)",
                 uncompressible,
             )
         if "dscoreml_compressed_variants" in names:

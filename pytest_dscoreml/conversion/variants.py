@@ -18,6 +18,9 @@ from pytest_dscoreml.errors import UsageError
 #: The outputs a conversion is asked for; naming them makes the converter leave the features sub-graph out.
 OUTPUTS = ("logits", "new_state_c", "new_state_h")
 
+#: The inputs that hold floats: converted for a later system, a float16 ML Program would take them as float16.
+FLOAT_INPUTS = ("input_node", "previous_state_c", "previous_state_h")
+
 #: Height and width of one context window: 9 + 1 + 9 frames of 26 coefficients (DeepSpeech's n_context and n_input).
 DEEPSPEECH_WINDOW = (19, 26)
 
@@ -135,16 +138,20 @@ class ConversionSpec:
     def inputs(self, *, n_steps: int, longest: int, window: tuple[int, int]) -> list[dict[str, Any]] | None:
         """The `inputs` of `ct.convert`, as JSON: None for "not given"; a dimension is a number or [lower, upper].
 
-        A dynamic ML Program needs its range spelled out: left alone, coremltools 7.0 to 9.0 declare 1..2 steps, and
+        Where a deployment target is given, all inputs of floats are, so that they stay float32; a shape of None is the
+        graph's own. A dynamic ML Program needs its range spelled out: left alone, coremltools 7.0 to 9.0 declare 1..2 steps, and
         an unbounded range is refused. A dynamic neural network is declared 1..unbounded by the converter itself.
         """
         if self.as_documented:
             return None
+        shape: list[Any] | None = None
         if self.variant is Variant.PINNED:
-            return [{"name": "input_node", "shape": [1, n_steps, *window]}]
-        if self.variant is Variant.DYNAMIC and self.target is Target.MLPROGRAM:
-            return [{"name": "input_node", "shape": [1, [1, range_upper_bound(longest)], *window]}]
-        return None
+            shape = [1, n_steps, *window]
+        elif self.variant is Variant.DYNAMIC and self.target is Target.MLPROGRAM:
+            shape = [1, [1, range_upper_bound(longest)], *window]
+        if self.deployment_target is not None:
+            return [{"name": name, "shape": shape if name == "input_node" else None} for name in FLOAT_INPUTS]
+        return None if shape is None else [{"name": "input_node", "shape": shape}]
 
 
 def unavailable(spec: ConversionSpec, coremltools: str, sklearn: str | None = None) -> str | None:

@@ -9,7 +9,8 @@ The request is {"answers": PATH, "jobs": [JOB...]}, a job {"id", "graph": path o
 write}. One whose weights are to be compressed has "compression": {"method": "linear" | "palettize" | "uniform" |
 "sparse", "number": bits, or for sparse a percentage, "threshold": values that a matrix must exceed}; with "model", the
 path of a file that was converted before, it starts from that, and has none of the converter's settings; without, its
-"deployment_target" may name what of `ct.target` to convert for.
+"deployment_target" may name what of `ct.target` to convert for, and then "inputs" are all of floats, a "shape" null
+where it is the graph's.
 
 Answers are appended to the file at "answers", because coremltools and TensorFlow write what they like to stdout and
 stderr: {"event": "started"}, {"event": "versions", ...}, {"event": "phase", "job", "phase"}, {"event": "done", "job",
@@ -191,6 +192,8 @@ def concrete_function(tf: Any, graph_def: Any, outputs: list[str]) -> Any:
 def convert_options(ct: Any, job: dict[str, Any]) -> dict[str, Any]:
     """The keyword arguments of ct.convert for this job, as far as this coremltools has them."""
     options: dict[str, Any] = {"source": "tensorflow", "outputs": list(job["outputs"])}
+    if job.get("deployment_target"):
+        return later_options(ct, job, options)
     if job["inputs"] is not None:
         options["inputs"] = [ct.TensorType(name=i["name"], shape=_shape(ct, i["shape"])) for i in job["inputs"]]
     if major_version(ct.__version__) < 5:
@@ -201,10 +204,24 @@ def convert_options(ct: Any, job: dict[str, Any]) -> dict[str, Any]:
     options["convert_to"] = job["convert_to"]
     if job["convert_to"] == "mlprogram":
         options["compute_precision"] = getattr(ct.precision, job["precision"].upper())
-    if job.get("deployment_target"):
-        options["minimum_deployment_target"] = getattr(ct.target, job["deployment_target"])
     options["skip_model_load"] = True  # on macOS, loading would compile the model, which nobody asked for here
     return options
+
+
+def later_options(ct: Any, job: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The same for an ML Program of a later system, with inputs and outputs in float32, as they are for an earlier one."""
+    inputs = [
+        (one["name"], {} if one["shape"] is None else {"shape": _shape(ct, one["shape"])}) for one in job["inputs"]
+    ]
+    return {
+        **options,
+        "convert_to": job["convert_to"],
+        "inputs": [ct.TensorType(name=name, dtype=ct.converters.mil.mil.types.fp32, **shape) for name, shape in inputs],
+        "outputs": [ct.TensorType(name=name, dtype=ct.converters.mil.mil.types.fp32) for name in job["outputs"]],
+        "compute_precision": getattr(ct.precision, job["precision"].upper()),
+        "minimum_deployment_target": getattr(ct.target, job["deployment_target"]),
+        "skip_model_load": True,
+    }
 
 
 def _shape(ct: Any, sizes: list[Any]) -> tuple[Any, ...]:
