@@ -172,6 +172,36 @@ def dscoreml_converter_comparisons(
     return {spec.converter: _unmeasured(dscoreml_run, spec) for spec in conversions_of(request.node)}
 
 
+@pytest.fixture(scope="session")
+def dscoreml_compressed(request: pytest.FixtureRequest, dscoreml_run: Run) -> Conversion:
+    """A conversion with compressed weights (`--dscoreml-compress`): the test runs once for each that is selected."""
+    return dscoreml_run.conversion(request.param)
+
+
+@pytest.fixture(scope="session")
+def dscoreml_compressed_engine(dscoreml_run: Run, dscoreml_compressed: Conversion) -> Engine:
+    """The engine that runs `dscoreml_compressed`."""
+    return dscoreml_run.engine(dscoreml_compressed.spec)
+
+
+@pytest.fixture
+def dscoreml_compressed_comparison(
+    request: pytest.FixtureRequest, dscoreml_run: Run, dscoreml_compressed: Conversion
+) -> Comparison:
+    """As `dscoreml_comparison`, for `dscoreml_compressed`."""
+    return _comparison(request.node, dscoreml_run, dscoreml_compressed.spec)
+
+
+@pytest.fixture
+def dscoreml_compressed_variants(
+    request: pytest.FixtureRequest, dscoreml_run: Run
+) -> Mapping[Variant, tuple[Engine, Comparison]]:
+    """Of one target, precision and compression, the engines of all variants with a comparison for each."""
+    specs: list[ConversionSpec] = request.param
+    node = request.node
+    return {spec.variant: (dscoreml_run.engine(spec), _comparison(node, dscoreml_run, spec)) for spec in specs}
+
+
 def _comparison(node: pytest.Item, run: Run, spec: ConversionSpec) -> Comparison:
     """A comparison whose measurements are kept with the test."""
     comparison = _unmeasured(run, spec)
@@ -183,7 +213,7 @@ def _unmeasured(run: Run, spec: ConversionSpec) -> Comparison:
     """A comparison whose measurements go nowhere."""
     from pytest_dscoreml.agreement.comparing import Comparison
 
-    label = ", ".join(filter(None, [spec.variant, spec.target, spec.precision, spec.converter]))
+    label = ", ".join(filter(None, [spec.variant, spec.target, spec.precision, spec.compression, spec.converter]))
     return Comparison(label, run.tolerances(spec), run.model.metadata.alphabet)
 
 

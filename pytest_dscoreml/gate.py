@@ -27,7 +27,7 @@ from pytest_dscoreml.model.alphabet import Alphabet
 from pytest_dscoreml.model.demo import DEMO, Utterance, demo_speech
 from pytest_dscoreml.model.loading import load_model
 from pytest_dscoreml.model.metadata import Metadata
-from pytest_dscoreml.options import CONVERTER, TARGET, Settings
+from pytest_dscoreml.options import COMPRESS, CONVERTER, TARGET, Settings
 from pytest_dscoreml.run import Recording, Run
 from pytest_dscoreml.speech.audio import read_wav
 from pytest_dscoreml.speech.decoding import Decoder, choose_decoder
@@ -57,8 +57,10 @@ class Gate(Run):
         self.defects = known_defects(settings.xfails)
         plain = select(settings.variants, settings.targets, settings.precisions)
         chosen = [dataclasses.replace(spec, converter=label) for spec in plain for label in self.converters]
-        self.unavailable = self._unavailable(chosen)
-        self.specs = tuple(spec for spec in chosen if spec not in self.unavailable)
+        missing = self._unavailable(chosen)
+        self.specs = tuple(spec for spec in chosen if spec not in missing)
+        self.compressed, lacking = self._compressed()
+        self.unavailable = {**missing, **lacking}
         self.model = load_model(
             settings.model, exports=self.cache.directory / "graphs", metadata=_metadata(settings.alphabet)
         )
@@ -77,6 +79,18 @@ class Gate(Run):
             if TARGET.name in self.settings.given or len(missing) == len(chosen):
                 raise UsageError(f"{TARGET.flag}={spec.target}: {reason}; choose another target or converter")
         return missing
+
+    def _compressed(self) -> tuple[tuple[ConversionSpec, ...], dict[ConversionSpec, str]]:
+        """Every conversion with every compression that its converter has, and why it has not the others."""
+        names = self.settings.compressions
+        chosen = [dataclasses.replace(spec, compression=name) for spec in self.specs for name in names]
+        sklearn = {label: converter.sklearn() for label, converter in self.converters.items()} if chosen else {}
+        reasons = {spec: unavailable(spec, self.coremltools_of(spec), sklearn[spec.converter]) for spec in chosen}
+        missing = {spec: reason for spec, reason in reasons.items() if reason is not None}
+        if chosen and len(missing) == len(chosen):
+            why = "; ".join(dict.fromkeys(missing.values()))
+            raise UsageError(f"{COMPRESS.flag}={','.join(names)}: nothing can be compressed like that: {why}")
+        return tuple(spec for spec in chosen if spec not in missing), missing
 
     def _check_alphabet(self) -> None:
         """A graph carries its alphabet; one that was given beside it must be the same."""
@@ -175,8 +189,8 @@ class Gate(Run):
 
     @property
     def possible(self) -> tuple[ConversionSpec, ...]:
-        """All that this run may ask for: the conversions under test, and those of them as documented."""
-        return tuple(dict.fromkeys([*self.specs, *(spec.documented for spec in self.specs)]))
+        """All that this run may ask for: the conversions under test, those of them as documented, and the compressed."""
+        return tuple(dict.fromkeys([*self.specs, *(spec.documented for spec in self.specs), *self.compressed]))
 
     @property
     def longest(self) -> int:
@@ -185,7 +199,9 @@ class Gate(Run):
 
     def convert(self, specs: Iterable[ConversionSpec]) -> None:
         """Make those of the conversions that are not there yet; failures are kept, and raised when asked for."""
-        wanted = [spec for spec in dict.fromkeys(specs) if spec not in self._conversions]
+        # A compressed conversion is compared with the uncompressed: both are made of one converted graph.
+        both = dict.fromkeys(one for spec in specs for one in (spec.uncompressed, spec))
+        wanted = [spec for spec in both if spec not in self._conversions]
         for spec in wanted:
             if spec.name in self._failed:
                 self._conversions[spec] = ConversionError(self._failed[spec.name])

@@ -132,6 +132,20 @@ PRECISION = Option(
     "float32,float16",
     _some_of("float32", "float16"),
 )
+COMPRESS = Option(
+    "compress",
+    "compressions of the weights to try on every conversion beside the uncompressed one: `linear`, `palettize` (k-means) or "
+    "`uniform` lookup tables with their bits, `sparse` with its percentage; accuracy is measured against size, see "
+    "docs/compression.md",
+    "NAMES",
+    None,
+    _some_of(
+        *("linear8", "linear4"),
+        *("palettize8", "palettize6", "palettize4", "palettize2", "palettize1"),
+        *("uniform8", "uniform6", "uniform4", "uniform2", "uniform1"),
+        *("sparse50", "sparse75"),
+    ),
+)
 CONVERTER = Option(
     "converter",
     "Python whose coremltools converts (default: the one running pytest); given twice, two converters are tested side by "
@@ -232,6 +246,7 @@ OPTIONS = (
     VARIANT,
     TARGET,
     PRECISION,
+    COMPRESS,
     CONVERTER,
     CONVERTER_TIMEOUT,
     CACHE_DIR,
@@ -339,6 +354,7 @@ class Settings:
     variants: tuple[str, ...]
     targets: tuple[str, ...]
     precisions: tuple[str, ...]
+    compressions: tuple[str, ...]
     converters: tuple[Path, ...]
     converter_timeout: int
     cache_dir: Optional[Path]
@@ -391,6 +407,7 @@ class Settings:
             variants=given[VARIANT.name],
             targets=given[TARGET.name],
             precisions=given[PRECISION.name],
+            compressions=given[COMPRESS.name] or (),
             converters=tuple(map(_interpreter, given[CONVERTER.name])) or (Path(sys.executable),),
             converter_timeout=given[CONVERTER_TIMEOUT.name],
             cache_dir=path(CACHE_DIR),

@@ -35,6 +35,8 @@ PARAMETRIZED = (
     "dscoreml_recipe",
     "dscoreml_variants",
     "dscoreml_converters",
+    "dscoreml_compressed",
+    "dscoreml_compressed_variants",
     "dscoreml_recording",
 )
 
@@ -45,8 +47,8 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     gate = metafunc.config.stash.get(GATE, None)
     if not names or gate is None:
         return
-    specs, missing = _marked(metafunc, gate.specs), _marked(metafunc, tuple(gate.unavailable))
-    reasons = {spec.name: gate.unavailable[spec] for spec in missing}
+    specs = _marked(metafunc, gate.specs)
+    reasons, uncompressible = _missing(metafunc, gate)
     if "dscoreml_conversion" in names:
         _parametrize(
             metafunc,
@@ -67,9 +69,35 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         groups = _groups(specs, lambda spec: (spec.kind,))
         reason = "agreement of converters needs a conversion that two of them can make (--dscoreml-converter)"
         _parametrize(metafunc, "dscoreml_converters", groups, reason)
+    if names & {"dscoreml_compressed", "dscoreml_compressed_variants"}:
+        compressed = _marked(metafunc, gate.compressed)
+        if "dscoreml_compressed" in names:
+            found = {spec.name: spec for spec in compressed}
+            _parametrize(
+                metafunc,
+                "dscoreml_compressed",
+                found,
+                "no conversion that is selected is compressed (--dscoreml-compress)",
+                uncompressible,
+            )
+        if "dscoreml_compressed_variants" in names:
+            groups = _groups(compressed, lambda spec: (spec.target, spec.precision, spec.compression, spec.converter))
+            reason = (
+                "agreement of compressed variants needs two or more of them (--dscoreml-compress, --dscoreml-variant)"
+            )
+            _parametrize(metafunc, "dscoreml_compressed_variants", groups, reason)
     if "dscoreml_recording" in names:
         recordings = {recording.utterance.name: index for index, recording in enumerate(gate.recordings)}
         _parametrize(metafunc, "dscoreml_recording", recordings, gate.no_recording)
+
+
+def _missing(metafunc: pytest.Metafunc, gate: Run) -> tuple[dict[str, str], dict[str, str]]:
+    """Why conversions cannot be made that the test would run for, by name: the uncompressed, and the compressed."""
+    missing = _marked(metafunc, tuple(gate.unavailable))
+    plain, compressed = ([spec for spec in missing if bool(spec.compression) is flag] for flag in (False, True))
+    return {spec.name: gate.unavailable[spec] for spec in plain}, {
+        spec.name: gate.unavailable[spec] for spec in compressed
+    }
 
 
 def _groups(
@@ -120,13 +148,15 @@ def _marked(metafunc: pytest.Metafunc, specs: Sequence[ConversionSpec]) -> list[
         except TypeError:  # a value that is neither a name nor several
             raise pytest.UsageError(f"{metafunc.definition.nodeid}: {MARKER_HELP}") from None
         kinds = {spec.kind for spec in admitted}
-        chosen = [spec for spec in chosen if spec.kind in kinds]
+        chosen = [spec for spec in chosen if spec.uncompressed.kind in kinds]
     return chosen
 
 
 def conversions_of(item: pytest.Item) -> list[ConversionSpec]:
     """The conversions that a test is about."""
     params: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-    single = [params.get("dscoreml_conversion"), params.get("dscoreml_recipe")]
-    several = [params.get("dscoreml_variants"), params.get("dscoreml_converters")]
+    single = [params.get(name) for name in ("dscoreml_conversion", "dscoreml_recipe", "dscoreml_compressed")]
+    several = [
+        params.get(name) for name in ("dscoreml_variants", "dscoreml_converters", "dscoreml_compressed_variants")
+    ]
     return [*(spec for spec in single if spec is not None), *(spec for group in several for spec in group or [])]

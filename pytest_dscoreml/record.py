@@ -102,6 +102,7 @@ class Record:
             f"bundle written to {self._directory}: {written.conversions} conversions, {written.cases} cases, "
             f"{_size(written.size)}"
             + (f"; {missing} conversions failed and are not in it" if missing else "")
+            + ("; compressed conversions are not in it" if gate.compressed else "")
             + ("; tests failed, what it expects is TensorFlow's all the same" if failed else "")
         )
 
@@ -113,7 +114,7 @@ class Record:
 def _facts(gate: Gate) -> dict[str, Any]:
     """What the bundle says of the run, but for its conversions and cases."""
     settings = gate.settings
-    missing = {spec: str(reason) for spec, reason in gate.unavailable.items()}
+    missing = {spec: str(reason) for spec, reason in gate.unavailable.items() if not spec.compression}
     # Only the first line: behind it is what the converter said, with places on this machine.
     failures = {spec: gate.failures[spec.name] for spec in gate.specs if spec.name in gate.failures}
     missing.update({spec: f"it failed when recorded: {text.splitlines()[0]}" for spec, text in failures.items()})

@@ -53,6 +53,7 @@ class Run(abc.ABC):
         model: what was converted.
         versions: those of each converter by its label; the label is empty where there is one converter.
         specs: the conversions under test.
+        compressed: those with compressed weights beside them, which promise less; see docs/compression.md.
         unavailable: why others that were chosen cannot be made by their converter.
         defects: the known defects of converters.
         decoders: what transcribes.
@@ -67,6 +68,7 @@ class Run(abc.ABC):
     model: Model
     versions: Mapping[str, Mapping[str, str]]
     specs: tuple[ConversionSpec, ...]
+    compressed: tuple[ConversionSpec, ...] = ()
     unavailable: Mapping[ConversionSpec, str]
     defects: tuple[KnownDefect, ...]
     decoders: tuple[Decoder, ...]

@@ -28,8 +28,8 @@ from pytest_dscoreml.run import Run
 #: Under which name workers of pytest-xdist get the failed conversions, and reports carry what was measured, and the id of
 #: the known defect that the test was expected to show.
 FAILED, CARRIED, KNOWN = "dscoreml_failed", "dscoreml", "dscoreml_known_defect"
-#: The file of the suite that is about several converters.
-CONVERTERS = Path(suite.__file__).with_name("test_converters.py")
+#: The files of the suite that are about several converters, and about compressed weights.
+CONVERTERS, COMPRESSION = (Path(suite.__file__).with_name(f"test_{name}.py") for name in ("converters", "compression"))
 DEFECT: pytest.StashKey[KnownDefect] = pytest.StashKey()
 
 
@@ -105,8 +105,9 @@ class GateSession:
             self.gate.convert(self.gate.possible)
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """One converter has none to agree with."""
-        return True if collection_path == CONVERTERS and len(self.gate.versions) == 1 else None
+        """One converter has none to agree with, and what was not to be compressed promises nothing about it."""
+        alone = collection_path == CONVERTERS and len(self.gate.versions) == 1
+        return True if alone or (collection_path == COMPRESSION and not self.gate.compressed) else None
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """What a known defect of its converter breaks is expected to fail; and JUnit's file names the conversions."""

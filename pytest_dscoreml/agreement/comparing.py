@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pytest_dscoreml.agreement import metrics
-from pytest_dscoreml.agreement.measurements import Measurements, Transcript
+from pytest_dscoreml.agreement.measurements import Errors, Measurements, Transcript
 from pytest_dscoreml.agreement.metrics import Context
 from pytest_dscoreml.agreement.tolerances import Tolerances
 from pytest_dscoreml.agreement.transcripts import assert_transcripts_agree
@@ -95,7 +95,7 @@ class Comparison:
         """Require the same greedy path, and count the frames that differ."""
         if obtained.logits.shape == expected.logits.shape:
             flips = metrics.greedy_flips(expected=expected.logits, obtained=obtained.logits)
-            self.measured.greedy_mismatches += len(flips)
+            self.measured.saw_greedy(len(flips), len(expected.logits))
         metrics.assert_greedy_paths_agree(
             expected=expected.logits,
             obtained=obtained.logits,
@@ -103,6 +103,28 @@ class Comparison:
             alphabet=self.alphabet,
             context=self.context(len(expected.logits), case),
         )
+
+    @property
+    def apart(self) -> Comparison:
+        """The same, but what it measures is not kept: for comparisons of a conversion with itself."""
+        return Comparison(self.label, self.tolerances, self.alphabet)
+
+    def measure(self, kind: str, *, expected: Outputs, obtained: Outputs) -> Errors:
+        """Measure probabilities, states and greedy path of a sequence of a kind, and require nothing of them."""
+        self.sequence(expected)
+        states = zip(expected.state, obtained.state)
+        mismatches = len(expected.logits)
+        if obtained.logits.shape == expected.logits.shape:
+            mismatches = len(metrics.greedy_flips(expected=expected.logits, obtained=obtained.logits))
+            self.measured.saw_steps(metrics.errors_by_step(expected=expected.logits, obtained=obtained.logits).tolist())
+        errors = Errors(
+            logits=metrics.largest_difference(expected=expected.logits, obtained=obtained.logits),
+            states=max(metrics.largest_difference(expected=one, obtained=other) for one, other in states),
+            greedy_mismatches=mismatches,
+            greedy_frames=len(expected.logits),
+        )
+        self.measured.saw_unjudged(kind, errors)
+        return errors
 
     def transcript(self, *, audio: str, decoder: str, expected: str, obtained: str) -> None:
         """Require the same transcription, to the letter."""

@@ -44,3 +44,13 @@ def _marks(expected: str, obtained: str) -> str:
             marks[place : place + len(given)] = "^" * len(given)
         place += len(given)
     return "".join(marks).rstrip()
+
+
+def character_errors(*, expected: str, obtained: str) -> int:
+    """How many characters must be put in, taken out or replaced to make the expected text of the obtained one."""
+    row = list(range(len(obtained) + 1))
+    for count, wanted in enumerate(expected, start=1):
+        diagonal, row[0] = row[0], count
+        for place, given in enumerate(obtained, start=1):
+            diagonal, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, diagonal + (wanted != given))
+    return row[-1]

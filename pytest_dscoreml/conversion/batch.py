@@ -28,12 +28,16 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Job:
-    """One conversion for the worker: `request` holds what decides the result, `file` is where to write it."""
+    """One conversion for the worker: `request` holds what decides the result, `file` is where to write it.
+
+    Where `model` is given, that converted file is what it starts from, and not the graph.
+    """
 
     name: str
     graph: Path
     request: Mapping[str, Any]
     file: Path
+    model: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,13 @@ class Batch:
 
     def _request(self, answers: Path) -> dict[str, Any]:
         jobs = [
-            {**job.request, "id": job.name, "graph": str(job.graph.absolute()), "file": str(job.file)}
+            {
+                **job.request,
+                "id": job.name,
+                "graph": str(job.graph.absolute()),
+                "model": None if job.model is None else str(job.model),
+                "file": str(job.file),
+            }
             for job in self.jobs
         ]
         return {"answers": str(answers), "jobs": jobs}

@@ -14,6 +14,7 @@ from typing import Any, Callable, Union
 
 from pytest_dscoreml.conversion.batch import Done, Job, Progress
 from pytest_dscoreml.conversion.cache import Cache, DamagedEntryError, Entry, key_of, unusable
+from pytest_dscoreml.conversion.compression import Compression
 from pytest_dscoreml.conversion.describe import Interface, op_counts_from_json
 from pytest_dscoreml.conversion.process import WORKER, Converter
 from pytest_dscoreml.conversion.variants import DEEPSPEECH_WINDOW, OUTPUTS, ConversionSpec
@@ -46,10 +47,16 @@ class Conversion:
 
 @dataclass(frozen=True)
 class _Plan:
+    """`model` is the converted file to start from; None where it starts from the graph."""
+
     spec: ConversionSpec
     graph: Path
     ingredients: Mapping[str, Any]
     key: str
+    model: Path | None = None
+
+
+_Results = Mapping[ConversionSpec, Union[Conversion, ConversionError]]
 
 
 def convert(
@@ -62,8 +69,10 @@ def convert(
     longest: int,
     progress: Progress = lambda line: None,
     window: tuple[int, int] = DEEPSPEECH_WINDOW,
-) -> Mapping[ConversionSpec, Union[Conversion, ConversionError]]:
+) -> _Results:
     """Each spec's conversion, or the error it ended in; in the order of `specs`. One failure does not stop the others.
+
+    A compressed one is made of the uncompressed, which is made first, asked for or not, so that no graph is converted twice.
 
     `graphs` holds the frozen .pb of "static" and "dynamic", as far as the specs start from them; `n_steps` is what
     `pinned` is pinned to, `longest` the number of steps a dynamic ML Program must admit (see `range_upper_bound`),
@@ -73,17 +82,29 @@ def convert(
     Raises:
         UsageError: if the converter cannot be used at all, a graph is missing, or the cache cannot be written to.
     """
-    plans = _plans(graphs, specs, converter=converter, n_steps=n_steps, longest=longest, window=window)
+    asked = list(dict.fromkeys(specs))
+    compressed = [spec for spec in asked if spec.compression and spec.deployment_target is None]
+    first = dict.fromkeys(
+        [*(spec for spec in asked if spec not in compressed), *(one.uncompressed for one in compressed)]
+    )
+    plans = _plans(graphs, first, converter=converter, n_steps=n_steps, longest=longest, window=window)
     try:
         cache.sweep()
-        return _find_or_make(plans, converter, cache, progress)
+        results = dict(_find_or_make(plans, converter, cache, progress))
+        for spec in compressed:
+            base = results[spec.uncompressed]
+            if isinstance(base, ConversionError):
+                results[spec] = ConversionError(f"{spec.name}: there is nothing to compress: {base}")
+        plans = [
+            _compressing(spec, graphs[spec.graph], results, converter) for spec in compressed if spec not in results
+        ]
+        results.update(_find_or_make(plans, converter, cache, progress))
     except OSError as error:
         raise unusable(cache.directory, error) from error
+    return {spec: results[spec] for spec in asked}
 
 
-def _find_or_make(
-    plans: list[_Plan], converter: Converter, cache: Cache, progress: Progress
-) -> Mapping[ConversionSpec, Union[Conversion, ConversionError]]:
+def _find_or_make(plans: list[_Plan], converter: Converter, cache: Cache, progress: Progress) -> _Results:
     versions = converter.versions()
     results: dict[ConversionSpec, Conversion | ConversionError] = {}
     notes: dict[str, str] = {}
@@ -123,10 +144,10 @@ def _plans(
     longest: int,
     window: tuple[int, int],
 ) -> list[_Plan]:
-    common = {"versions": dict(converter.versions()), "fingerprint": converter.fingerprint(), "worker": sha256(WORKER)}
+    common = _common(converter)
     digests: dict[str, str] = {}
     plans = []
-    for spec in dict.fromkeys(specs):
+    for spec in specs:
         if spec.graph not in graphs:
             raise UsageError(f"{spec.name} starts from the {spec.graph} graph, which was not given")
         graph = graphs[spec.graph]
@@ -140,10 +161,36 @@ def _plans(
             "precision": spec.precision.value,
             "outputs": list(OUTPUTS),
             "inputs": spec.inputs(n_steps=n_steps, longest=longest, window=window),
+            **_compression(spec, converter),
         }
         ingredients = {**common, "graph": digests[spec.graph], "request": request, "variant": spec.variant.value}
         plans.append(_Plan(spec=spec, graph=graph, ingredients=ingredients, key=key_of(ingredients)))
     return plans
+
+
+def _common(converter: Converter) -> dict[str, Any]:
+    return {"versions": dict(converter.versions()), "fingerprint": converter.fingerprint(), "worker": sha256(WORKER)}
+
+
+def _compression(spec: ConversionSpec, converter: Converter) -> dict[str, Any]:
+    """What the request of a compressed conversion has beside; nothing for another."""
+    if not spec.compression:
+        return {}
+    compression = Compression.of(spec.compression)
+    return {
+        "compression": compression.request(),
+        "deployment_target": spec.deployment_target,
+        **({"sklearn": converter.sklearn()} if compression.needs_sklearn else {}),
+    }
+
+
+def _compressing(spec: ConversionSpec, graph: Path, made: _Results, converter: Converter) -> _Plan:
+    """To compress a conversion that there is; its key stands for the graph and all that decided how it was converted."""
+    base = made[spec.uncompressed]
+    assert isinstance(base, Conversion), "what failed is not compressed"
+    request = {"convert_to": spec.target.value, **_compression(spec, converter)}
+    ingredients = {**_common(converter), "uncompressed": base.key, "request": request, "variant": spec.variant.value}
+    return _Plan(spec=spec, graph=graph, ingredients=ingredients, key=key_of(ingredients), model=base.path)
 
 
 def _find(cache: Cache, plan: _Plan) -> Entry | None:
@@ -178,7 +225,8 @@ def _make(
         folder = workspace / plan.spec.name
         folder.mkdir()
         file = folder / f"model{plan.spec.suffix}"
-        jobs.append(Job(name=plan.spec.name, graph=plan.graph, request=plan.ingredients["request"], file=file))
+        request = plan.ingredients["request"]
+        jobs.append(Job(name=plan.spec.name, graph=plan.graph, request=request, file=file, model=plan.model))
     with contextlib.closing(converter.run(jobs, workspace=workspace, progress=progress)) as outcomes:
         for job, outcome in outcomes:
             yield by_name[job.name], outcome
@@ -193,6 +241,7 @@ def _publish(
             "variant": plan.spec.variant.value,
             "target": plan.spec.target.value,
             "precision": plan.spec.precision.value,
+            **({"compression": plan.spec.compression} if plan.spec.compression else {}),
         },
         "versions": {**versions, **done.versions},
         "made": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

@@ -46,6 +46,10 @@ class Converter:
         installed = self._ask_versions()
         return {name: installed[name] for name in _VERSION_NAMES}
 
+    def sklearn(self) -> str | None:
+        """The version of scikit-learn there, which k-means needs; None without it. Raises as `versions` does."""
+        return self._ask_versions().get("scikit-learn")
+
     def fingerprint(self) -> str:
         """Changes when a file of the installed coremltools does; raises as `versions` does."""
         return self._ask_versions()["fingerprint"]
@@ -90,7 +94,9 @@ class Converter:
                     f"{OPTION}: {self.python} (Python {installed['python']}) has no {package}; "
                     "install it there, or name another interpreter"
                 )
-        return {name: str(installed.get(name)) for name in (*_VERSION_NAMES, "fingerprint")}
+        told = {name: str(installed.get(name)) for name in (*_VERSION_NAMES, "fingerprint")}
+        sklearn = installed.get("scikit-learn")
+        return {**told, "scikit-learn": sklearn} if isinstance(sklearn, str) else told
 
     def _environment(self) -> dict[str, str]:
         environment = dict(os.environ)

@@ -1,6 +1,6 @@
 """What to convert: variant x target x precision, and what the converter is asked for in each case.
 
-Imports the standard library, its neighbour for versions and `pytest_dscoreml.errors` only.
+Imports the standard library, its neighbours for compression and versions, and `pytest_dscoreml.errors` only.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_dscoreml.conversion.compression import Compression
 from pytest_dscoreml.conversion.versions import version_of
 from pytest_dscoreml.errors import UsageError
 
 #: The outputs a conversion is asked for; naming them makes the converter leave the features sub-graph out.
 OUTPUTS = ("logits", "new_state_c", "new_state_h")
+
+#: The inputs that hold floats: converted for a later system, a float16 ML Program would take them as float16.
+FLOAT_INPUTS = ("input_node", "previous_state_c", "previous_state_h")
 
 #: Height and width of one context window: 9 + 1 + 9 frames of 26 coefficients (DeepSpeech's n_context and n_input).
 DEEPSPEECH_WINDOW = (19, 26)
@@ -59,7 +63,8 @@ class ConversionSpec:
     """One conversion to make. Plain strings will do: `ConversionSpec("dynamic", "mlprogram", "float16")`.
 
     With `as_documented` the converter is told of no inputs, as in its documentation's example; see `documented`.
-    `converter` is the label of the one that makes it, where a run has several.
+    `converter` is the label of the one that makes it, where a run has several. `compression` is what is done to the
+    weights afterwards, one of `compression.NAMES`; empty where they stay as they are.
     """
 
     variant: Variant
@@ -67,6 +72,7 @@ class ConversionSpec:
     precision: Precision
     as_documented: bool = False
     converter: str = ""
+    compression: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variant", _choice(Variant, self.variant))
@@ -75,19 +81,21 @@ class ConversionSpec:
         if not self.exists:
             # Core ML's neural networks choose their precision on the device; the converter has no say in it.
             raise UsageError(f"{self.name} does not exist: a neuralnetwork is always converted in float32")
+        if self.compression:
+            Compression.of(self.compression)
 
     def __str__(self) -> str:
         return self.name
 
     @property
     def name(self) -> str:
-        """`variant-target-precision`, the converter where there are several, and whether it is as documented."""
+        """The kind, the converter where there are several, and whether it is as documented."""
         return "-".join([self.kind, *filter(None, [self.converter, "as-documented" if self.as_documented else ""])])
 
     @property
     def kind(self) -> str:
-        """`variant-target-precision`."""
-        return f"{self.variant}-{self.target}-{self.precision}"
+        """`variant-target-precision`, and the compression where there is one."""
+        return "-".join(filter(None, [self.variant, self.target, self.precision, self.compression]))
 
     @property
     def documented(self) -> ConversionSpec:
@@ -99,6 +107,18 @@ class ConversionSpec:
     def usual(self) -> ConversionSpec:
         """The conversion that the gate is about, whose documented form this may be."""
         return dataclasses.replace(self, as_documented=False)
+
+    @property
+    def uncompressed(self) -> ConversionSpec:
+        """The conversion whose weights this one compresses."""
+        return dataclasses.replace(self, compression="")
+
+    @property
+    def deployment_target(self) -> str | None:
+        """The system that it must be converted for, from the graph; None where there is no such need."""
+        if not self.compression:
+            return None
+        return Compression.of(self.compression).deployment_target(mlprogram=self.target is Target.MLPROGRAM)
 
     @property
     def graph(self) -> str:
@@ -118,22 +138,30 @@ class ConversionSpec:
     def inputs(self, *, n_steps: int, longest: int, window: tuple[int, int]) -> list[dict[str, Any]] | None:
         """The `inputs` of `ct.convert`, as JSON: None for "not given"; a dimension is a number or [lower, upper].
 
-        A dynamic ML Program needs its range spelled out: left alone, coremltools 7.0 to 9.0 declare 1..2 steps, and
+        Where a deployment target is given, all inputs of floats are, so that they stay float32; a shape of None is the
+        graph's own. A dynamic ML Program needs its range spelled out: left alone, coremltools 7.0 to 9.0 declare 1..2 steps, and
         an unbounded range is refused. A dynamic neural network is declared 1..unbounded by the converter itself.
         """
         if self.as_documented:
             return None
+        shape: list[Any] | None = None
         if self.variant is Variant.PINNED:
-            return [{"name": "input_node", "shape": [1, n_steps, *window]}]
-        if self.variant is Variant.DYNAMIC and self.target is Target.MLPROGRAM:
-            return [{"name": "input_node", "shape": [1, [1, range_upper_bound(longest)], *window]}]
-        return None
+            shape = [1, n_steps, *window]
+        elif self.variant is Variant.DYNAMIC and self.target is Target.MLPROGRAM:
+            shape = [1, [1, range_upper_bound(longest)], *window]
+        if self.deployment_target is not None:
+            return [{"name": name, "shape": shape if name == "input_node" else None} for name in FLOAT_INPUTS]
+        return None if shape is None else [{"name": "input_node", "shape": shape}]
 
 
-def unavailable(spec: ConversionSpec, coremltools: str) -> str | None:
-    """Why that version of coremltools cannot make a conversion at all; None where it can."""
-    if spec.target is Target.MLPROGRAM and version_of(coremltools).major < MLPROGRAM_SINCE:
+def unavailable(spec: ConversionSpec, coremltools: str, sklearn: str | None = None) -> str | None:
+    """Why that version of coremltools, beside that scikit-learn, cannot make a conversion at all; None where it can."""
+    mlprogram = spec.target is Target.MLPROGRAM
+    if mlprogram and version_of(coremltools).major < MLPROGRAM_SINCE:
         return f"coremltools {coremltools} writes no ML Programs; {MLPROGRAM_SINCE}.0 was the first that did"
+    if spec.compression:
+        compression = Compression.of(spec.compression)
+        return compression.unavailable(mlprogram=mlprogram, coremltools=coremltools, sklearn=sklearn)
     return None
 
 

@@ -6,10 +6,16 @@ all of it is in one file.
 
 The request is {"answers": PATH, "jobs": [JOB...]}, a job {"id", "graph": path of a frozen .pb, "convert_to",
 "precision", "outputs": [name...], "inputs": null | [{"name", "shape": [n | [lower, upper]...]}], "file": path to
-write}. Answers are appended to the file at "answers", because coremltools and TensorFlow write what they like to stdout
-and stderr: {"event": "started"}, {"event": "versions", ...}, {"event": "phase", "job", "phase"}, {"event": "done",
-"job", ...}, {"event": "failed", "job" (null: none of them can be done), "error", "message", "traceback"} and at last
-{"event": "finished"}.
+write}. One whose weights are to be compressed has "compression": {"method": "linear" | "palettize" | "uniform" |
+"sparse", "number": bits, or for sparse a percentage, "threshold": values that a matrix must exceed}; with "model", the
+path of a file that was converted before, it starts from that, and has none of the converter's settings; without, its
+"deployment_target" may name what of `ct.target` to convert for, and then "inputs" are all of floats, a "shape" null
+where it is the graph's.
+
+Answers are appended to the file at "answers", because coremltools and TensorFlow write what they like to stdout and
+stderr: {"event": "started"}, {"event": "versions", ...}, {"event": "phase", "job", "phase"}, {"event": "done", "job",
+...}, {"event": "failed", "job" (null: none of them can be done), "error", "message", "traceback"} and at last {"event":
+"finished"}.
 
 `PYTHON worker.py --versions` prints one line of JSON: the versions, found without importing TensorFlow or coremltools,
 and a fingerprint of the installed coremltools, which changes when one of its files does.
@@ -69,6 +75,7 @@ def installed_versions() -> dict[str, str | None]:
         "tensorflow": _distribution_version(TENSORFLOW_DISTRIBUTIONS) if _package_directory("tensorflow") else None,
         "numpy": _distribution_version(["numpy"]),
         "protobuf": _distribution_version(["protobuf"]),
+        "scikit-learn": _distribution_version(["scikit-learn"]) if _package_directory("sklearn") else None,
         "fingerprint": _fingerprint("coremltools"),
     }
 
@@ -185,6 +192,8 @@ def concrete_function(tf: Any, graph_def: Any, outputs: list[str]) -> Any:
 def convert_options(ct: Any, job: dict[str, Any]) -> dict[str, Any]:
     """The keyword arguments of ct.convert for this job, as far as this coremltools has them."""
     options: dict[str, Any] = {"source": "tensorflow", "outputs": list(job["outputs"])}
+    if job.get("deployment_target"):
+        return later_options(ct, job, options)
     if job["inputs"] is not None:
         options["inputs"] = [ct.TensorType(name=i["name"], shape=_shape(ct, i["shape"])) for i in job["inputs"]]
     if major_version(ct.__version__) < 5:
@@ -197,6 +206,22 @@ def convert_options(ct: Any, job: dict[str, Any]) -> dict[str, Any]:
         options["compute_precision"] = getattr(ct.precision, job["precision"].upper())
     options["skip_model_load"] = True  # on macOS, loading would compile the model, which nobody asked for here
     return options
+
+
+def later_options(ct: Any, job: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The same for an ML Program of a later system, with inputs and outputs in float32, as they are for an earlier one."""
+    inputs = [
+        (one["name"], {} if one["shape"] is None else {"shape": _shape(ct, one["shape"])}) for one in job["inputs"]
+    ]
+    return {
+        **options,
+        "convert_to": job["convert_to"],
+        "inputs": [ct.TensorType(name=name, dtype=ct.converters.mil.mil.types.fp32, **shape) for name, shape in inputs],
+        "outputs": [ct.TensorType(name=name, dtype=ct.converters.mil.mil.types.fp32) for name in job["outputs"]],
+        "compute_precision": getattr(ct.precision, job["precision"].upper()),
+        "minimum_deployment_target": getattr(ct.target, job["deployment_target"]),
+        "skip_model_load": True,
+    }
 
 
 def _shape(ct: Any, sizes: list[Any]) -> tuple[Any, ...]:
@@ -244,56 +269,172 @@ class CollectedWarnings:
             logger.removeHandler(self._handler)
 
 
+class Phases:
+    """Says which phase a job is in, and notes the seconds that each of them took."""
+
+    def __init__(self, job: str, say: Say) -> None:
+        self.seconds: dict[str, float] = {}
+        self._job = job
+        self._say = say
+        self._name = ""
+        self._begun = 0.0
+
+    def __call__(self, name: str) -> Phases:
+        """To be entered: `with phase("convert"):`."""
+        self._name = name
+        return self
+
+    def __enter__(self) -> None:
+        self._say({"event": "phase", "job": self._job, "phase": self._name})
+        self._begun = time.time()
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is None:
+            self.seconds[self._name] = round(time.time() - self._begun, 3)
+
+
 def convert_job(tf: Any, ct: Any, job: dict[str, Any], say: Say) -> Answer:
-    """Convert one graph, write the file, and return what there is to say about it."""
-    seconds: dict[str, float] = {}
-    begun = [time.time()]
+    """Convert one graph, or take the file it was converted to, compress it if asked to, and write what comes of it.
 
-    def phase(name: str) -> None:
-        say({"event": "phase", "job": job["id"], "phase": name})
-        begun[0] = time.time()
-
-    def ended(name: str) -> None:
-        seconds[name] = round(time.time() - begun[0], 3)
-
+    Returns what there is to say about it.
+    """
+    phase = Phases(job["id"], say)
     with CollectedWarnings() as collected:
-        phase("load")
-        graph_def = tf.compat.v1.GraphDef()
-        with open(job["graph"], "rb") as file:
-            graph_def.ParseFromString(file.read())
-        ended("load")
-
-        options = convert_options(ct, job)
-        failure: Exception | None = None
-        for name, source in graph_routes(tf, ct, graph_def, job["outputs"]):
-            phase("convert")
-            try:
-                model = ct.convert(source, **options)
-                route = name
-                break
-            except Exception as error:
-                failure = error
+        if job.get("model") is not None:
+            route = "the converted file"
+            with phase("load"):
+                model = load_model(ct, job["model"])
         else:
-            raise failure or RuntimeError("there is no way to hand over the graph")
-        ended("convert")
-
-        phase("save")
-        model.save(job["file"])
-        ended("save")
-
-        phase("describe")
-        spec = model.get_spec()
-        interface, op_counts = describe(spec)
-        ended("describe")
+            model, route = convert_graph(tf, ct, job, phase)
+        if job.get("compression") is not None:
+            with phase("compress"):
+                model = compress(ct, model, **job["compression"])
+        with phase("save"):
+            save(ct, model, job["file"])
+        with phase("describe"):
+            interface, op_counts = describe(spec_of(model))
     return {
         "event": "done",
         "job": job["id"],
         "route": route,
-        "seconds": seconds,
+        "seconds": phase.seconds,
         "interface": interface,
         "op_counts": op_counts,
         "warnings": collected.messages,
     }
+
+
+def convert_graph(tf: Any, ct: Any, job: dict[str, Any], phase: Phases) -> tuple[Any, str]:
+    """The model that coremltools makes of the job's graph, and by which route."""
+    with phase("load"):
+        graph_def = tf.compat.v1.GraphDef()
+        with open(job["graph"], "rb") as file:
+            graph_def.ParseFromString(file.read())
+    options = convert_options(ct, job)
+    failure: Exception | None = None
+    for name, source in graph_routes(tf, ct, graph_def, job["outputs"]):
+        try:
+            with phase("convert"):
+                return ct.convert(source, **options), name
+        except Exception as error:
+            failure = error
+    raise failure or RuntimeError("there is no way to hand over the graph")
+
+
+# --- compressing the weights of a model that was converted ------------------------------------------------------------
+
+
+def load_model(ct: Any, path: str) -> Any:
+    """A converted model from its file, without having macOS compile it where coremltools can do without."""
+    options = {} if major_version(ct.__version__) < 5 else {"skip_model_load": True}
+    return ct.models.MLModel(path, **options)
+
+
+def spec_of(model: Any) -> Any:
+    """The Model protobuf of a model; quantizing a neural network gives the bare protobuf where nothing could run it."""
+    return model.get_spec() if hasattr(model, "get_spec") else model
+
+
+def save(ct: Any, model: Any, file: str) -> None:
+    """Write a model, or a neural network's protobuf."""
+    if hasattr(model, "save"):
+        model.save(file)
+    else:
+        ct.models.utils.save_spec(model, file)
+
+
+def compress(ct: Any, model: Any, method: str, number: int, threshold: int) -> Any:
+    """The model with compressed weights, by coremltools' own optimiser for its kind, in that optimiser's default mode."""
+    if spec_of(model).WhichOneof("Type") == "neuralNetwork":
+        compressed, count = compress_network(ct, model, method, number, threshold)
+    else:
+        compressed = compress_program(ct, model, method, number, threshold)
+        operations = describe(spec_of(compressed))[1]
+        count = sum(operations[name] for name in operations if name.startswith("constexpr_"))
+    if not count:
+        raise ValueError("nothing was compressed: no matrix of it has more than {} values".format(threshold))
+    return compressed
+
+
+def compress_network(ct: Any, model: Any, method: str, number: int, threshold: int) -> tuple[Any, int]:
+    """A neural network with quantized matrices, and how many they are.
+
+    Left alone, coremltools quantizes every constant, such as a shape or the number that a loop counts up by, which then is
+    no whole number any more. The selector has it take what it takes in an ML Program: matrices above the threshold.
+    """
+    quantization = importlib.import_module("coremltools.models.neural_network.quantization_utils")
+    chosen = []
+
+    class Matrices(quantization.QuantizedLayerSelector):  # type: ignore[name-defined, misc]
+        def do_quantize(self, layer: Any, weight_param: str = "", **_: Any) -> bool:
+            kind = layer.WhichOneof("layer")
+            if kind in ("loop", "branch"):
+                return True
+            if weight_param == "bias" or kind not in ("innerProduct", "batchedMatmul"):
+                return False
+            if kind == "innerProduct":
+                size = layer.innerProduct.inputChannels * layer.innerProduct.outputChannels
+            else:
+                matmul = layer.batchedMatmul
+                size = matmul.weightMatrixFirstDimension * matmul.weightMatrixSecondDimension
+            if size > threshold and layer.name not in chosen:
+                chosen.append(layer.name)
+            return bool(size > threshold)
+
+    mode = {"linear": "linear", "palettize": "kmeans_lut", "uniform": "linear_lut"}[method]
+    return quantization.quantize_weights(model, number, mode, selector=Matrices()), len(chosen)
+
+
+def compress_program(ct: Any, model: Any, method: str, number: int, threshold: int) -> Any:
+    """An ML Program with compressed matrices: by `ct.optimize` from coremltools 7 on, by `compression_utils` in 6."""
+    if major_version(ct.__version__) < 7:
+        utils = importlib.import_module("coremltools.models.ml_program.compression_utils")
+
+        def chosen(constant: Any) -> bool:
+            value = constant.val.val
+            return bool(value.ndim > 1 and value.size > threshold)
+
+        if method == "linear":
+            return utils.affine_quantize_weights(model, op_selector=chosen)
+        if method == "sparse":
+            percentile = number / 100.0
+            return utils.sparsify_weights(model, "percentile_based", target_percentile=percentile, op_selector=chosen)
+        mode = {"palettize": "kmeans", "uniform": "uniform"}[method]
+        return utils.palettize_weights(model, nbits=number, mode=mode, op_selector=chosen)
+
+    optimize = importlib.import_module("coremltools.optimize.coreml")
+    if method == "linear":
+        dtype: dict[str, Any] = {} if number == 8 else {"dtype": "int{}".format(number)}
+        settings = optimize.OpLinearQuantizerConfig(weight_threshold=threshold, **dtype)
+        way = optimize.linear_quantize_weights
+    elif method == "sparse":
+        settings = optimize.OpMagnitudePrunerConfig(target_sparsity=number / 100.0, weight_threshold=threshold)
+        way = optimize.prune_weights
+    else:
+        mode = {"palettize": "kmeans", "uniform": "uniform"}[method]
+        settings = optimize.OpPalettizerConfig(nbits=number, mode=mode, weight_threshold=threshold)
+        way = optimize.palettize_weights
+    return way(model, optimize.OptimizationConfig(global_config=settings))
 
 
 # --- what the written model says of itself ----------------------------------------------------------------------------

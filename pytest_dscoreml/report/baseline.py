@@ -95,7 +95,8 @@ def _shown(value: Any) -> str:
 
 def compare(baseline: Mapping[str, Any], document: Mapping[str, Any], selected: Sequence[str]) -> Against:
     """A finished run's document beside its baseline; `selected` names the conversions that this run was to make."""
-    before, now = baseline["conversions"], document["conversions"]
+    # Those with compressed weights are compared alike: their errors are not judged, and may drift all the same.
+    before, now = ({**one["conversions"], **one.get("compressed", {})} for one in (baseline, document))
     names = [name for name in dict.fromkeys([*before, *now]) if name in now or name in selected]
     both = [name for name in names if name in before and name in now and _made(before[name], now[name])]
     times = [sum(entries[name]["conversion"]["seconds"] for name in both) for entries in (before, now)]

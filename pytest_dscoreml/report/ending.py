@@ -76,7 +76,7 @@ class Ending:
         if not finished:
             self._words.append("nothing was compared with the baseline: the run did not finish")
             return True
-        selected = [spec.name for spec in self.gate.specs]
+        selected = [spec.name for spec in (*self.gate.specs, *self.gate.compressed)]
         self.against = baseline.compare(self._baseline, json_file.document(self.gate, results), selected)
         return not self.against.passed
 

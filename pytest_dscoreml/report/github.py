@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pytest_dscoreml.report import terminal
+from pytest_dscoreml.report import compression, terminal
 from pytest_dscoreml.report.baseline import Against
 from pytest_dscoreml.report.markdown import table
 from pytest_dscoreml.report.results import FAILED, NOT_COMPARED, PASSED, Results
@@ -77,10 +77,25 @@ def _command(kind: str, title: str, text: str) -> str:
 def summary(gate: Run, results: Results, against: Against | None, found: Sequence[Pair] = ()) -> str:
     """The run as Markdown: one row per conversion, failures first, what was heard, converters side by side, what changed."""
     mark = {PASSED: "passed", FAILED: "**failed**", NOT_COMPARED: "*not compared*"}
-    rows = [(name, mark[result.verdict], *terminal.row(name, result)[2:]) for name, result in terminal.ordered(results)]
+    rows = [
+        (name, mark[result.verdict], *terminal.row(name, result)[2:])
+        for name, result in terminal.ordered(gate, results)
+    ]
     lines = [f"### {gate.model.name} on the {gate.engine_name} engine", "", *table(terminal.COLUMNS, rows), ""]
-    lines += [f"- {line}" for line in (*terminal.header(gate), *terminal.transcriptions(results))]
+    lines += [f"- {line}" for line in (*terminal.header(gate), *terminal.transcriptions(gate, results))]
     lines += [f"- {line}" for line in (*terminal.known_defects(gate, results), *terminal.missing(gate))]
+    sizes = compression.rows(gate, results)
+    if sizes:
+        cells = [one.cells for one in sizes]
+        title = compression.TITLE.capitalize()
+        lines += [
+            "",
+            f"#### {title}",
+            "",
+            *table(compression.COLUMNS, cells),
+            "",
+            *(f"- {line}" for line in compression.LEGEND),
+        ]
     if found:
         lines += ["", "#### Side by side", "", *table(COLUMNS, [pair.cells for pair in found])]
     if against is not None:

@@ -15,6 +15,7 @@ from pytest_dscoreml import __version__
 from pytest_dscoreml.conversion.convert import Conversion
 from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.files import write_whole
+from pytest_dscoreml.report import compression
 from pytest_dscoreml.report.results import ConversionResult, Results
 from pytest_dscoreml.run import Run
 
@@ -61,7 +62,7 @@ def write_text(path: Path, text: str, option: str) -> None:
 
 def document(gate: Run, results: Results) -> dict[str, Any]:
     """The run as plain values; differences that are infinite are written as the text `infinite`."""
-    model = gate.model
+    model, compressed = gate.model, compression.names(gate)
     return {
         "schema": SCHEMA_VERSION,
         "version": __version__,
@@ -84,7 +85,11 @@ def document(gate: Run, results: Results) -> dict[str, Any]:
                 kind: {"sha256": graph.sha256, "exported": graph.exported} for kind, graph in model.graphs.items()
             },
         },
-        "conversions": {name: _conversion(name, result, gate) for name, result in results.conversions.items()},
+        "conversions": {name: _conversion(name, result, gate) for name, result in results.without(compressed).items()},
+        "compressed": {
+            name: _conversion(name, result, gate) for name, result in results.conversions.items() if name in compressed
+        },
+        "accuracy_against_size": compression.to_json(gate, results),
     }
 
 
@@ -112,6 +117,7 @@ def _conversion(name: str, result: ConversionResult, gate: Run) -> dict[str, Any
         "longest": measured.longest,
         "max_abs_error": {"logits": _number(measured.logits), "states": _number(measured.states)},
         "greedy_mismatches": measured.greedy_mismatches,
+        "greedy_frames": measured.greedy_frames,
         "transcriptions": [{**vars(transcript), "agrees": transcript.agrees} for transcript in measured.transcripts],
         "error": gate.failures.get(name),
         "conversion": None if made is None else _made(made),

@@ -128,7 +128,8 @@ class Gallery:
 
 def paint(run: Run, names: Sequence[str]) -> Gallery:
     """The portraits of the conversions of those names, as far as they were made."""
-    specs = [spec for spec in run.specs if spec.name in names and spec.name in run.conversions]
+    both = (*run.specs, *run.compressed)
+    specs = [spec for spec in both if spec.name in names and spec.name in run.conversions]
     gallery = Gallery()
     painter = _Painter(run)
     for number, spec in enumerate(specs, start=1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,10 @@ class Results:
         self.conversions: dict[str, ConversionResult] = {}
         self.failed: dict[str, str] = {}
         self._begun = time.monotonic()
+
+    def without(self, names: Collection[str]) -> dict[str, ConversionResult]:
+        """The conversions but for those of these names."""
+        return {name: result for name, result in self.conversions.items() if name not in names}
 
     @property
     def seconds(self) -> float:

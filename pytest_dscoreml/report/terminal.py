@@ -10,6 +10,7 @@ import pytest
 
 from pytest_dscoreml import __version__
 from pytest_dscoreml.heavy import tensorflow_version
+from pytest_dscoreml.report import compression
 from pytest_dscoreml.report.baseline import Against
 from pytest_dscoreml.report.results import FAILED, PASSED, ConversionResult, Results, error_text
 from pytest_dscoreml.report.side_by_side import COLUMNS as PAIR_COLUMNS
@@ -51,17 +52,21 @@ def _converter(versions: Mapping[str, str]) -> str:
 
 
 def summary(reporter: pytest.TerminalReporter, gate: Run, results: Results) -> None:
-    """One row per conversion, failures first."""
+    """One row per conversion, failures first; compressed ones have a table of their own."""
     if not results.conversions:
         return
-    shown = ordered(results)
-    lines = _aligned([COLUMNS, *(row(name, result) for name, result in shown)])
+    shown = ordered(gate, results)
     reporter.write_sep("=", f"dscoreml: {gate.model.name} on the {gate.engine_name} engine")
-    for line, verdict in zip(lines, ["", *(result.verdict for _, result in shown)]):
-        reporter.write_line(line, red=verdict == FAILED, green=verdict == PASSED)
-    for line in transcriptions(results):
-        reporter.write_line(line)
-    reporter.write_line("logits, states: largest absolute difference; greedy: frames whose most probable class differs")
+    if shown:
+        lines = _aligned([COLUMNS, *(row(name, result) for name, result in shown)])
+        for line, verdict in zip(lines, ["", *(result.verdict for _, result in shown)]):
+            reporter.write_line(line, red=verdict == FAILED, green=verdict == PASSED)
+        for line in transcriptions(gate, results):
+            reporter.write_line(line)
+        reporter.write_line(
+            "logits, states: largest absolute difference; greedy: frames whose most probable class differs"
+        )
+    sizes(reporter, compression.rows(gate, results))
     for line in (*known_defects(gate, results), *missing(gate)):
         reporter.write_line(line, yellow=True)
     for name, reason in gate.failures.items():
@@ -74,6 +79,17 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip() for cells in rows]
 
 
+def sizes(reporter: pytest.TerminalReporter, found: Sequence[compression.SizeRow]) -> None:
+    """Accuracy against size, where something was compressed; nothing of it is green, for its numbers are not judged."""
+    if not found:
+        return
+    reporter.write_sep("-", f"dscoreml: {compression.TITLE}")
+    for line, one in zip(_aligned([compression.COLUMNS, *(one.cells for one in found)]), [None, *found]):
+        reporter.write_line(line, red=one is not None and one.broken)
+    for line in compression.LEGEND:
+        reporter.write_line(line)
+
+
 def side_by_side(reporter: pytest.TerminalReporter, found: Sequence[Pair]) -> None:
     """What several converters made of each conversion."""
     if not found:
@@ -83,9 +99,9 @@ def side_by_side(reporter: pytest.TerminalReporter, found: Sequence[Pair]) -> No
         reporter.write_line(line, yellow=pair is not None and any(change.worse for change in pair.found))
 
 
-def ordered(results: Results) -> list[tuple[str, ConversionResult]]:
-    """The conversions, failures first."""
-    return sorted(results.conversions.items(), key=lambda entry: entry[1].verdict == PASSED)
+def ordered(gate: Run, results: Results) -> list[tuple[str, ConversionResult]]:
+    """The conversions, but for the compressed, failures first."""
+    return sorted(results.without(compression.names(gate)).items(), key=lambda entry: entry[1].verdict == PASSED)
 
 
 def against(reporter: pytest.TerminalReporter, file: Path, compared: Against) -> None:
@@ -126,10 +142,10 @@ def missing(gate: Run) -> list[str]:
     return [f"no {', '.join(those)}: {reason}" for reason, those in names.items()]
 
 
-def transcriptions(results: Results) -> list[str]:
-    """What was heard in each recording by each decoder, and how many conversions heard the same."""
+def transcriptions(gate: Run, results: Results) -> list[str]:
+    """What was heard in each recording by each decoder, and how many conversions heard the same, but for the compressed."""
     heard: dict[tuple[str, str, str], list[bool]] = {}
-    for result in results.conversions.values():
+    for result in results.without(compression.names(gate)).values():
         for transcript in result.measured.transcripts:
             heard.setdefault((transcript.audio, transcript.decoder, transcript.expected), []).append(transcript.agrees)
     return [

@@ -15,6 +15,7 @@ TEXTS = {
     "variant": ("static", "pinned"),
     "target": ("mlprogram", "neuralnetwork"),
     "precision": ("float32", "float16"),
+    "compress": ("linear8", "palettize4,uniform2"),
     "converter": ("some/python", "other/python"),
     "converter-timeout": ("7", "8"),
     "cache-dir": ("some/file", "other/file"),

@@ -18,6 +18,10 @@ LISTS = {
     "variant": "static, dynamic, pinned",
     "target": "neuralnetwork, mlprogram",
     "precision": "float32, float16",
+    "compress": (
+        "linear8, linear4, palettize8, palettize6, palettize4, palettize2, palettize1, uniform8, uniform6, uniform4, "
+        "uniform2, uniform1, sparse50, sparse75"
+    ),
 }
 NUMBERS = ("lm-alpha", "lm-beta")
 #: Their values are paths: what is wrong with one shows where it is opened.

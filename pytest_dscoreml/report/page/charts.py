@@ -12,6 +12,7 @@ from pytest_dscoreml.agreement.metrics import margin_that_may_turn
 from pytest_dscoreml.agreement.tolerances import Tolerance
 from pytest_dscoreml.engines.protocol import Floats
 from pytest_dscoreml.model.alphabet import Alphabet
+from pytest_dscoreml.report.compression import SizeRow
 from pytest_dscoreml.report.page import drawing
 from pytest_dscoreml.report.page.drawing import BAD, EXPECTED, FAINT, INK, OBTAINED
 from pytest_dscoreml.report.portraits import Drift, Heard
@@ -38,14 +39,15 @@ def _largest(errors: Mapping[int, Sequence[float]]) -> NDArray[np.float64]:
     return found
 
 
-def by_step(errors: Mapping[int, Sequence[float]], tolerance: Tolerance, name: str) -> str:
+def by_step(errors: Mapping[int, Sequence[float]], tolerance: Tolerance | None, name: str) -> str:
     """The largest difference of the probabilities at each step, a pale line for each length, a full one for all."""
     figure, (axes,) = drawing.canvas(4.6, 2.6)
     for length, values in sorted(errors.items()):
         axes.plot(np.arange(1, length + 1), _drawable(values), color=OBTAINED, linewidth=0.6, alpha=0.35)
     largest = _largest(errors)
     axes.plot(np.arange(1, len(largest) + 1), _drawable(largest), color=OBTAINED, linewidth=0.9)
-    drawing.limit(axes, tolerance.limit(1.0), tolerance)
+    if tolerance is not None:
+        drawing.limit(axes, tolerance.limit(1.0), tolerance)
     drawing.logarithmic(axes)
     drawing.label(axes, x="step", y="largest difference")
     return drawing.to_svg(figure, name)
@@ -95,14 +97,22 @@ def drift(found: Drift, name: str) -> str:
     return drawing.to_svg(figure, name)
 
 
-def margins(every: Floats, flips: Floats, tolerance: Tolerance, name: str) -> str:
+def margins(every: Floats, flips: Floats, tolerance: Tolerance | None, name: str) -> str:
     """A histogram of the greedy margins, and those of the frames whose likeliest class differs as marks below it."""
     figure, (axes,) = drawing.canvas(4.6, 2.6)
     axes.hist(every, bins=np.linspace(0.0, 1.0, 41).tolist(), color=EXPECTED, alpha=0.75)
     # Half a frame: so that a single one has a height.
     drawing.logarithmic(axes, lowest=0.5)
     axes.set_xlim(0.0, 1.0)
-    edge = margin_that_may_turn(tolerance)
+    if tolerance is not None:
+        _edge(axes, margin_that_may_turn(tolerance))
+    axes.plot(flips, np.full(len(flips), 0.62), "v", color=BAD, markersize=5, clip_on=False)
+    drawing.label(axes, x="margin between the two likeliest classes", y="frames")
+    return drawing.to_svg(figure, name)
+
+
+def _edge(axes: Any, edge: float) -> None:
+    """The margin below which a tolerance lets the likeliest class change."""
     axes.axvline(edge, color=BAD, linewidth=0.9, linestyle=(0, (4, 2)))
     axes.annotate(
         f"may turn below {edge:.2g}",
@@ -114,9 +124,6 @@ def margins(every: Floats, flips: Floats, tolerance: Tolerance, name: str) -> st
         fontsize=7.5,
         color=BAD,
     )
-    axes.plot(flips, np.full(len(flips), 0.62), "v", color=BAD, markersize=5, clip_on=False)
-    drawing.label(axes, x="margin between the two likeliest classes", y="frames")
-    return drawing.to_svg(figure, name)
 
 
 def sound(heard: Heard, alphabet: Alphabet, name: str) -> str:
@@ -164,3 +171,28 @@ def spoken(probabilities: Floats, alphabet: Alphabet) -> list[tuple[int, str]]:
     begins = [frame for frame in range(len(path)) if frame == 0 or path[frame] != path[frame - 1]]
     letters = [(frame, int(path[frame])) for frame in begins if path[frame] != alphabet.blank]
     return [(frame, "␣" if (text := alphabet.text([index])) == " " else text) for frame, index in letters]
+
+
+def accuracy(rows: Sequence[SizeRow], name: str) -> str:
+    """The largest difference of the probabilities on recordings against the size of the file, a mark for each compression."""
+    figure, (axes,) = drawing.canvas(4.6, 3.0, right=0.7)
+    for target, colour, mark in (("neuralnetwork", EXPECTED, "s"), ("mlprogram", OBTAINED, "o")):
+        found = [
+            (100 * row.ratio, row.recordings.logits, row.compression)
+            for row in rows
+            if row.ratio is not None and row.recordings is not None and f"-{target}-" in row.conversion
+        ]
+        sizes = [size for size, _, _ in found]
+        axes.plot(sizes, _drawable([error for _, error, _ in found]), mark, color=colour, ms=4, alpha=0.6, label=target)
+        # One name for those that fall together.
+        for size, error, text in {
+            compression: (size, error, compression) for size, error, compression in found
+        }.values():
+            if np.isfinite(error) and error >= SMALLEST:
+                axes.annotate(
+                    text, (size, error), xytext=(5, 0), textcoords="offset points", fontsize=7.5, va="center", color=INK
+                )
+    drawing.logarithmic(axes)
+    drawing.legend(axes)
+    drawing.label(axes, x="per cent of the uncompressed file", y="largest difference")
+    return drawing.to_svg(figure, name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_dscoreml.agreement.transcripts import aligned
 from pytest_dscoreml.conversion.convert import Conversion
 from pytest_dscoreml.conversion.variants import ConversionSpec
-from pytest_dscoreml.report import terminal
+from pytest_dscoreml.report import compression, terminal
 from pytest_dscoreml.report.page import charts
 from pytest_dscoreml.report.portraits import Gallery, Portrait
 from pytest_dscoreml.report.results import ConversionResult, Results
@@ -45,6 +45,8 @@ class Entry:
 
     Attributes:
         name, verdict: as in the summary.
+        compression: of the weights; empty where they are as converted. What is compressed keeps promises of its own and is
+            in a table of its own.
         facets: what filters go by: the value of each facet.
         cells: of its row in the matrix, under COLUMNS.
         failures: node ids of the tests that failed, with their texts.
@@ -58,6 +60,7 @@ class Entry:
 
     name: str
     verdict: str
+    compression: str
     facets: dict[str, str]
     cells: Sequence[str]
     failures: Sequence[tuple[str, str]]
@@ -70,31 +73,61 @@ class Entry:
 
 
 def entries(run: Run, results: Results, gallery: Gallery) -> list[Entry]:
-    """Every conversion that has results, failures first."""
-    specs = {spec.name: spec for spec in run.specs}
-    found = []
-    for name, result in terminal.ordered(results):
-        portrait = gallery.portraits.get(name, Portrait(missing=gallery.why_empty))
-        made = run.conversions.get(name)
-        found.append(
-            Entry(
-                name=name,
-                verdict=result.verdict,
-                facets=_facets(specs[name], result, len(run.versions) > 1),
-                cells=(*terminal.row(name, result), *_costs(made, portrait)),
-                failures=[(test, results.failed[test]) for test in result.failures if test in results.failed],
-                facts=_facts(run, name, result, made, portrait),
-                interface=() if made is None else _interface(made),
-                operations={} if made is None else made.op_counts,
-                figures=_figures(run, specs[name], result, portrait),
-                texts=[
-                    Text(one.audio, one.decoder, one.agrees, aligned(expected=one.expected, obtained=one.obtained))
-                    for one in result.measured.transcripts
-                ],
-                missing=portrait.missing,
-            )
-        )
-    return found
+    """Every conversion that has results, failures first; those with compressed weights behind all others."""
+    compressed = compression.names(run)
+    behind = [(name, result) for name, result in results.conversions.items() if name in compressed]
+    shown = [*terminal.ordered(run, results), *sorted(behind, key=lambda entry: not entry[1].failures)]
+    specs = {spec.name: spec for spec in (*run.specs, *run.compressed)}
+    return [_entry(run, specs[name], result, results.failed, gallery) for name, result in shown]
+
+
+def _entry(
+    run: Run, spec: ConversionSpec, result: ConversionResult, failed: Mapping[str, str], gallery: Gallery
+) -> Entry:
+    portrait = gallery.portraits.get(spec.name, Portrait(missing=gallery.why_empty))
+    made = run.conversions.get(spec.name)
+    return Entry(
+        name=spec.name,
+        verdict=result.verdict,
+        compression=spec.compression,
+        facets=_facets(spec, result, len(run.versions) > 1),
+        cells=(*terminal.row(spec.name, result), *_costs(made, portrait)),
+        failures=[(test, failed[test]) for test in result.failures if test in failed],
+        facts=_facts(run, spec.name, result, made, portrait),
+        interface=() if made is None else _interface(made),
+        operations={} if made is None else made.op_counts,
+        figures=_figures(run, spec, result, portrait),
+        texts=[
+            Text(one.audio, one.decoder, one.agrees, aligned(expected=one.expected, obtained=one.obtained))
+            for one in result.measured.transcripts
+        ],
+        missing=portrait.missing,
+    )
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Accuracy against size: the cells of each row with what filters go by, and the rows as a chart."""
+
+    rows: Sequence[tuple[Sequence[str], Mapping[str, str], bool]]
+    chart: Figure
+
+
+def sizes(run: Run, results: Results, shown: Sequence[Entry]) -> Sizes | None:
+    """The table of what was compressed; None where nothing was. Each row tells besides whether a promise was broken."""
+    found = compression.rows(run, results)
+    if not found:
+        return None
+    facets = {entry.name: entry.facets for entry in shown}
+    return Sizes(
+        [(row.cells, facets.get(row.conversion, {}), row.broken) for row in found],
+        Figure(
+            charts.accuracy(found, "sizes"),
+            "Accuracy against size",
+            "Each compressed conversion by the size of its file, as a share of the uncompressed one's, and the largest "
+            "difference of its probabilities from TensorFlow's on recordings.",
+        ),
+    )
 
 
 def _interface(made: Conversion) -> list[tuple[str, str, str]]:
@@ -170,6 +203,8 @@ def _figures(run: Run, spec: ConversionSpec, result: ConversionResult, portrait:
     name, alphabet = spec.name, run.model.metadata.alphabet
     tolerance = run.tolerances(spec).probabilities
     figures = []
+    # The numbers of what is compressed are held to no tolerance.
+    limit = None if spec.compression else tolerance
     worst = portrait.worst
     if worst is not None:
         figures.append(
@@ -186,7 +221,7 @@ def _figures(run: Run, spec: ConversionSpec, result: ConversionResult, portrait:
         lengths = sorted(result.measured.by_step)
         figures.append(
             Figure(
-                charts.by_step(result.measured.by_step, tolerance, f"{name}-steps"),
+                charts.by_step(result.measured.by_step, limit, f"{name}-steps"),
                 "Error against time step",
                 f"The largest difference of the probabilities at each step: a pale line for each of {len(lengths)} "
                 f"lengths that were compared ({lengths[0]} to {lengths[-1]} steps), a full one for the largest of them; "
@@ -205,7 +240,7 @@ def _figures(run: Run, spec: ConversionSpec, result: ConversionResult, portrait:
         every, flips = portrait.margins, portrait.flips
         figures.append(
             Figure(
-                charts.margins(every, flips, tolerance, f"{name}-margins"),
+                charts.margins(every, flips, limit, f"{name}-margins"),
                 "Greedy margins",
                 f"By how much the likeliest class leads in the {len(every)} frames of all recordings; the likeliest class "
                 f"differs in {len(flips)} of them, marked below.",

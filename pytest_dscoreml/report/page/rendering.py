@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_dscoreml.report import terminal
+from pytest_dscoreml.report import compression, terminal
 from pytest_dscoreml.report.baseline import Against
 from pytest_dscoreml.report.page import contents
 from pytest_dscoreml.report.portraits import Gallery
@@ -38,24 +38,28 @@ def page(run: Run, results: Results, gallery: Gallery, against: Against | None, 
         # What matplotlib says to the libraries below it must not end a run whose warnings are errors.
         warnings.simplefilter("ignore")
         shown = contents.entries(run, results, gallery)
-    passed = sum(entry.verdict == PASSED for entry in shown)
+        sizes = contents.sizes(run, results, shown)
+    plain, compressed = ([entry for entry in shown if bool(entry.compression) is flag] for flag in (False, True))
     told = {test for result in results.conversions.values() for test in result.failures}
     return rendered(
         "report.html",
         run=run,
         title=f"{run.model.name} on the {run.engine_name} engine",
-        outcome=f"{passed} of {len(shown)} conversions passed",
-        green=passed == len(shown) and not results.failed and bool(shown),
+        outcome=_outcome(plain, compressed),
+        green=all(entry.verdict == PASSED for entry in shown) and not results.failed and bool(shown),
         # Local time with its offset: whoever reads it may be elsewhere.
         written=datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         seconds=results.seconds,
         header=terminal.header(run),
         columns=contents.COLUMNS,
         entries=shown,
+        sizes=sizes,
+        size_columns=compression.COLUMNS,
+        size_legend=compression.LEGEND,
         facets=contents.facets(shown),
         speed_columns=contents.SPEED_COLUMNS,
         speeds=contents.speeds(gallery),
-        heard=terminal.transcriptions(results),
+        heard=terminal.transcriptions(run, results),
         notes=[*terminal.known_defects(run, results), *terminal.missing(run)],
         others=[(test, text) for test, text in results.failed.items() if test not in told],
         against=against,
@@ -63,3 +67,17 @@ def page(run: Run, results: Results, gallery: Gallery, against: Against | None, 
         pair_columns=COLUMNS,
         pairs=found,
     )
+
+
+def _outcome(plain: Sequence[contents.Entry], compressed: Sequence[contents.Entry]) -> str:
+    """How many conversions passed; of the compressed, how many keep their own promises."""
+    words = []
+    if plain or not compressed:
+        words.append(f"{_passed(plain)} of {len(plain)} conversions passed")
+    if compressed:
+        words.append(f"{_passed(compressed)} of {len(compressed)} compressed ones keep their promises")
+    return ", ".join(words)
+
+
+def _passed(entries: Sequence[contents.Entry]) -> int:
+    return sum(entry.verdict == PASSED for entry in entries)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_dscoreml.agreement.comparing import Comparison
 from pytest_dscoreml.agreement.disagreement import Disagreement
-from pytest_dscoreml.agreement.measurements import Measurements, Transcript
+from pytest_dscoreml.agreement.measurements import Errors, Measurements, Transcript
 from pytest_dscoreml.agreement.tolerances import FLOAT32
 from pytest_dscoreml.engines.protocol import Outputs, State
 from pytest_dscoreml.model.alphabet import Alphabet
@@ -23,7 +23,11 @@ TRANSCRIPTS = st.lists(st.builds(Transcript, *[st.text(max_size=5)] * 4), max_si
 BY_STEP = st.dictionaries(st.integers(1, 4), st.floats(0, 1).map(lambda error: float(f"{error:.2e}"))).map(
     lambda found: {length: [error] * length for length, error in found.items()}
 )
-MEASURED = st.builds(Measurements, COUNTS, COUNTS, ERRORS, ERRORS, COUNTS, TRANSCRIPTS, BY_STEP)
+NUMBERS = st.floats(0, allow_nan=False)
+UNJUDGED = st.dictionaries(
+    st.sampled_from(["recordings", "drawn"]), st.builds(Errors, NUMBERS, NUMBERS, COUNTS, COUNTS)
+)
+MEASURED = st.builds(Measurements, COUNTS, COUNTS, ERRORS, ERRORS, COUNTS, TRANSCRIPTS, COUNTS, UNJUDGED, BY_STEP)
 LABEL = "static, mlprogram, float32"
 
 
@@ -51,6 +55,17 @@ def test_they_add_up(one, other):
         largest(one.states, other.states),
         one.greedy_mismatches + other.greedy_mismatches,
         one.transcripts + other.transcripts,
+        one.greedy_frames + other.greedy_frames,
+        {
+            kind: Errors(
+                max(found.logits for found in errors),
+                max(found.states for found in errors),
+                sum(found.greedy_mismatches for found in errors),
+                sum(found.greedy_frames for found in errors),
+            )
+            for kind in {*one.unjudged, *other.unjudged}
+            for errors in [[each.unjudged[kind] for each in (one, other) if kind in each.unjudged]]
+        },
         {
             length: max(measured.by_step[length] for measured in (one, other) if length in measured.by_step)
             for length in {*one.by_step, *other.by_step}
@@ -158,11 +173,11 @@ def test_what_cannot_be_subtracted_is_infinite(comparison, obtained):
 
 def test_greedy_mismatches_are_counted_where_they_fail(comparison):
     comparison.greedy(expected=outputs(GOOD), obtained=outputs(GOOD))
-    assert comparison.measured.greedy_mismatches == 0
+    assert (comparison.measured.greedy_mismatches, comparison.measured.greedy_frames) == (0, 2)
 
     with pytest.raises(Disagreement, match=r"greedy path \[static, mlprogram, float32, T=2\] differs in 1 of 2 frames"):
         comparison.greedy(expected=outputs(GOOD), obtained=outputs(BAD))
-    assert comparison.measured.greedy_mismatches == 1
+    assert (comparison.measured.greedy_mismatches, comparison.measured.greedy_frames) == (1, 4)
 
 
 def test_greedy_paths_of_other_lengths_are_not_counted(comparison):
@@ -181,6 +196,34 @@ def test_log_probabilities_need_the_raw_logits_of_the_reference(comparison):
         comparison.log_probabilities(expected=outputs(GOOD, raw=True), obtained=outputs(BAD))
     with pytest.raises(AssertionError, match="the reference engine shows its raw logits"):
         comparison.log_probabilities(expected=outputs(GOOD), obtained=outputs(GOOD))
+
+
+def test_what_is_measured_and_not_judged(comparison):
+    """However far it is: nothing is raised, and each kind of sequences is kept apart."""
+    comparison.measure("drawn", expected=outputs(GOOD), obtained=outputs(BAD, state=3))
+    comparison.measure("drawn", expected=outputs(GOOD), obtained=outputs(GOOD))
+    found = comparison.measure("recordings", expected=outputs(GOOD), obtained=outputs(np.full((2, 3), np.nan)))
+
+    measured = comparison.measured
+    assert (found.logits, found.states, found.greedy_frames) == (np.inf, 0, 2)
+    assert measured.unjudged["drawn"] == Errors(pytest.approx(0.6), 3, 1, 4)
+    assert measured.unjudged["recordings"] == found
+    assert (measured.examples, measured.longest, measured.logits, measured.states) == (3, 2, np.inf, 3)
+    assert (measured.greedy_mismatches, measured.greedy_frames) == (1 + found.greedy_mismatches, 6)
+
+
+def test_what_has_another_shape_is_wrong_in_every_frame(comparison):
+    found = comparison.measure("drawn", expected=outputs(GOOD), obtained=outputs(GOOD[:1]))
+
+    assert found == Errors(np.inf, 0, 2, 2)
+
+
+def test_apart_measures_nothing_here(comparison, refusal):
+    message = refusal(Disagreement, comparison.apart.outputs, expected=outputs(GOOD), obtained=outputs(BAD))
+
+    assert message.startswith("probabilities (logits) [static, mlprogram, float32, T=2] differ")
+    assert comparison.measured.examples == 0
+    assert comparison.measured.logits is None
 
 
 def test_distributions(comparison):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_dscoreml.agreement.disagreement import Disagreement
 from pytest_dscoreml.agreement.metrics import Context
-from pytest_dscoreml.agreement.transcripts import aligned, assert_transcripts_agree
+from pytest_dscoreml.agreement.transcripts import aligned, assert_transcripts_agree, character_errors
 
 CONTEXT = Context("static, mlprogram, float16, a.wav, decoder tf")
 HEAD = "transcription [static, mlprogram, float16, a.wav, decoder tf] differs:"
@@ -69,3 +69,27 @@ def test_pieces_make_the_texts_again(expected, obtained):
     pieces = aligned(expected=expected, obtained=obtained)
     assert "".join(wanted for wanted, _ in pieces) == expected
     assert "".join(given for _, given in pieces) == obtained
+
+
+# -- how many characters are wrong -------------------------------------------------------------------------------------
+
+TEXTS = st.text("ab ", max_size=6)
+
+
+@pytest.mark.parametrize(
+    ("expected", "obtained", "errors"),
+    [("", "", 0), ("abc", "abc", 0), ("abc", "", 3), ("", "ab", 2), ("kitten", "sitting", 3), ("she had", "se hat", 2)],
+)
+def test_character_errors(expected, obtained, errors):
+    assert character_errors(expected=expected, obtained=obtained) == errors
+
+
+@given(one=TEXTS, other=TEXTS, third=TEXTS)
+def test_character_errors_are_a_distance(one, other, third):
+    def errors(expected, obtained):
+        return character_errors(expected=expected, obtained=obtained)
+
+    assert (errors(one, other) == 0) is (one == other)
+    assert errors(one, other) == errors(other, one)
+    assert errors(one, third) <= errors(one, other) + errors(other, third)
+    assert abs(len(one) - len(other)) <= errors(one, other) <= max(len(one), len(other))

@@ -64,6 +64,7 @@ def test_versions_without_importing_what_is_heavy():
         "numpy",
         "protobuf",
         "python",
+        "scikit-learn",
         "tensorflow",
     ]
     assert installed["python"] == ".".join(map(str, sys.version_info[:3]))

@@ -63,6 +63,7 @@ def gate():
             ConversionSpec("pinned", "mlprogram", "float16"),
         ),
         tolerances=lambda spec: BY_PRECISION[spec.precision.value],
+        compressed=(),
         conditions={"model": MODEL.hash, "max steps": 64},
         unavailable={ConversionSpec("static", "mlprogram", "float16"): "coremltools 4.0 writes no ML Programs"},
     )

@@ -30,6 +30,8 @@ def test_the_document(gate, results, monkeypatch):
         "features": "numpy",
         "replayed": None,
         "seconds": 12.3,
+        "compressed": {},
+        "accuracy_against_size": [],
         "model": {
             "name": "static.pb",
             "sha256": gate.model.hash,
@@ -50,6 +52,7 @@ def test_the_document(gate, results, monkeypatch):
         "longest": 64,
         "max_abs_error": {"logits": 1.3e-6, "states": 3e-5},
         "greedy_mismatches": 0,
+        "greedy_frames": 0,
         "transcriptions": [
             {"audio": "a.wav", "decoder": "ds", "expected": "she had", "obtained": "she had", "agrees": True}
         ],
@@ -98,6 +101,7 @@ def test_a_conversion_that_failed(gate, results):
         "longest": 0,
         "max_abs_error": {"logits": None, "states": None},
         "greedy_mismatches": 0,
+        "greedy_frames": 0,
         "transcriptions": [],
         "error": "the converter ended with signal 11",
         "conversion": None,

@@ -57,7 +57,7 @@ def recording(name, steps):
 class StandIn:
     """A run of conversions on such engines; `Gate` where the report asks whether there is TensorFlow."""
 
-    no_recording = "no recording here"
+    no_recording, compressed = "no recording here", ()
 
     def __init__(self, engines, recordings):
         self.specs = SPECS[: len(engines)]

@@ -4,19 +4,18 @@
   const filters = document.getElementById("filters");
   const items = [...document.querySelectorAll("[data-verdict]")];
   const shown = document.getElementById("shown");
-  const total = document.querySelectorAll("tbody [data-verdict]").length;
+  const matrix = items.filter((item) => item.closest("#conversions"));
 
   const apply = () => {
     const wanted = {};
     for (const button of filters.querySelectorAll("button[aria-pressed=true]")) {
       (wanted[button.dataset.facet] ??= []).push(button.value);
     }
-    let rows = 0;
     for (const item of items) {
       item.hidden = !Object.entries(wanted).every(([facet, values]) => values.includes(item.dataset[facet]));
-      rows += !item.hidden && item.tagName === "TR";
     }
-    shown.textContent = rows === total ? "" : `${rows} of ${total} conversions shown`;
+    const rows = matrix.filter((item) => !item.hidden).length;
+    shown.textContent = rows === matrix.length ? "" : `${rows} of ${matrix.length} conversions shown`;
   };
 
   filters.addEventListener("click", (event) => {
