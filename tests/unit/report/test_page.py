@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import warnings
 from html.parser import HTMLParser
@@ -10,12 +11,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pytest_dscoreml.agreement.measurements import Transcript
+from pytest_dscoreml.agreement.measurements import Errors, Measurements, Transcript
+from pytest_dscoreml.conversion.variants import ConversionSpec
 from pytest_dscoreml.engines.streaming import Timing
 from pytest_dscoreml.report.baseline import Against
 from pytest_dscoreml.report.changes import Change
 from pytest_dscoreml.report.page.rendering import page
 from pytest_dscoreml.report.portraits import Drift, Gallery, Heard, Portrait, Speed
+from pytest_dscoreml.report.results import ConversionResult
 
 #: Elements that have no end tag.
 VOID = {"meta", "br", "link", "img", "input"}
@@ -200,6 +203,56 @@ def test_filters_have_what_rows_have(shown):
     }
     rows = [a for tag, a in outline.attributes if tag == "tr" and "data-verdict" in a]
     assert {(facet, row[f"data-{facet}"]) for row in rows for facet, _ in buttons} == buttons
+
+
+@pytest.fixture
+def compressed(gate, results):
+    """Two conversions with compressed weights, one of which no longer hears the same."""
+    specs = [
+        ConversionSpec("static", "neuralnetwork", "float32", compression=name) for name in ("linear8", "palettize2")
+    ]
+    gate.compressed = tuple(specs)
+    found = [{"recordings": Errors(error, 0.5, 3, 40)} for error in (0.01, 0.9)]
+    results.failed["test_d"] = "it does not hear the same"
+    results.conversions[specs[0].name] = ConversionResult(10, measured=Measurements(9, 40, unjudged=found[0]))
+    results.conversions[specs[1].name] = ConversionResult(
+        8, ["test_d"], measured=Measurements(9, 40, unjudged=found[1])
+    )
+    made = gate.conversions["dynamic-mlprogram-float32"]
+    gate.conversions["static-neuralnetwork-float32"] = made
+    for spec, size in zip(specs, (400, 100)):
+        gate.conversions[spec.name] = dataclasses.replace(made, spec=spec, size=size)
+
+
+@pytest.mark.usefixtures("compressed")
+def test_accuracy_against_size(shown):
+    text = shown()
+    outline = Outline(text)
+
+    assert "1 of 3 conversions passed, 1 of 2 compressed ones keep their promises" in outline.words
+    rows = [row for row in outline.rows if row[0].startswith("static-neuralnetwork") and "kept" in row[1]]
+    assert [row[:4] for row in rows] == [
+        ["static-neuralnetwork-float32", "3 of 5 kept", "1", "100%"],
+        ["static-neuralnetwork-float32-linear8", "10 of 10 kept", "0", "32%"],
+        ["static-neuralnetwork-float32-palettize2", "8 of 9 kept", "0", "8%"],
+    ]
+    chart = text[text.index("<h4>Accuracy against size</h4>") :]
+    chart = chart[: chart.index("</svg>")]
+    assert re.findall(">(linear8|palettize2|neuralnetwork)<", chart) == ["linear8", "palettize2", "neuralnetwork"]
+
+
+@pytest.mark.usefixtures("compressed")
+def test_what_is_compressed_never_passes_as_agreeing(shown):
+    """Its numbers are not judged: it has no row in the matrix, and no tolerance in its charts."""
+    text = shown()
+    matrix = text[text.index('id="conversions"') : text.index('id="sizes"')]
+    order = re.findall('<section class="conversion" id="([^"]*)"', text)
+    section = text[text.index('id="static-neuralnetwork-float32-linear8"') :]
+
+    assert "linear8" not in matrix
+    assert order[-2:] == ["static-neuralnetwork-float32-palettize2", "static-neuralnetwork-float32-linear8"]
+    assert '<span class="passed">keeps its promises</span>' in section
+    assert "it does not hear the same" in text
 
 
 def test_a_run_that_was_interrupted(shown):
