@@ -6,10 +6,10 @@ all of it is in one file.
 
 The request is {"answers": PATH, "jobs": [JOB...]}, a job {"id", "graph": path of a frozen .pb, "convert_to",
 "precision", "outputs": [name...], "inputs": null | [{"name", "shape": [n | [lower, upper]...]}], "file": path to
-write}. Answers are appended to the file at "answers", because coremltools and TensorFlow write what they like to stdout
-and stderr: {"event": "started"}, {"event": "versions", ...}, {"event": "phase", "job", "phase"}, {"event": "done",
-"job", ...}, {"event": "failed", "job" (null: none of them can be done), "error", "message", "traceback"} and at last
-{"event": "finished"}.
+write} and, for a float16 ML Program, "float32_operations": [name...] to keep in float32. Answers are appended to the file
+at "answers", because coremltools and TensorFlow write what they like to stdout and stderr: {"event": "started"},
+{"event": "versions", ...}, {"event": "phase", "job", "phase"}, {"event": "done", "job", ...}, {"event": "failed", "job"
+(null: none of them can be done), "error", "message", "traceback"} and at last {"event": "finished"}.
 
 `PYTHON worker.py --versions` prints one line of JSON: the versions, found without importing TensorFlow or coremltools,
 and a fingerprint of the installed coremltools, which changes when one of its files does.
@@ -195,12 +195,52 @@ def convert_options(ct: Any, job: dict[str, Any]) -> dict[str, Any]:
     options["convert_to"] = job["convert_to"]
     if job["convert_to"] == "mlprogram":
         options["compute_precision"] = getattr(ct.precision, job["precision"].upper())
+        if job.get("float32_operations") is not None:
+            selector = PrecisionSelector(job["float32_operations"])
+            options["compute_precision"] = ct.transform.FP16ComputePrecision(op_selector=selector)
     options["skip_model_load"] = True  # on macOS, loading would compile the model, which nobody asked for here
     return options
 
 
 def _shape(ct: Any, sizes: list[Any]) -> tuple[Any, ...]:
     return tuple(ct.RangeDim(size[0], size[1]) if isinstance(size, list) else size for size in sizes)
+
+
+class PrecisionSelector:
+    """Tells coremltools which operations become float16, all but the kept ones, and notes which it was asked about.
+
+    Names are those at the time of asking: later passes rename operations, and the file knows no `/`.
+    """
+
+    def __init__(self, kept: Iterable[str]) -> None:
+        self._kept = frozenset(kept)
+        self._asked: dict[str, Answer] = {}
+
+    def __call__(self, op: Any) -> bool:
+        """Whether an operation becomes float16."""
+        inputs = [
+            var for value in op.inputs.values() for var in (value if isinstance(value, (list, tuple)) else [value])
+        ]
+        # What an operation on constants yields becomes a constant itself.
+        if op.op_type != "const":
+            self._asked[op.name] = {
+                "name": op.name,
+                "type": op.op_type,
+                "inputs": [var.name for var in inputs],
+                "outputs": [var.name for var in op.outputs],
+            }
+        return op.name not in self._kept
+
+    def asked(self) -> list[Answer]:
+        """The operations it was asked about; LookupError where one to keep is not among them, and so was not kept."""
+        missing = sorted(self._kept - set(self._asked))
+        if missing:
+            raise LookupError(
+                "the converter chose no precision for {}, which should stay float32; it did for {}".format(
+                    ", ".join(missing), ", ".join(sorted(self._asked)) or "nothing"
+                )
+            )
+        return list(self._asked.values())
 
 
 class CollectedWarnings:
@@ -277,6 +317,9 @@ def convert_job(tf: Any, ct: Any, job: dict[str, Any], say: Say) -> Answer:
             raise failure or RuntimeError("there is no way to hand over the graph")
         ended("convert")
 
+        selector = getattr(options.get("compute_precision"), "op_selector", None)
+        selectable = selector.asked() if isinstance(selector, PrecisionSelector) else []
+
         phase("save")
         model.save(job["file"])
         ended("save")
@@ -292,6 +335,7 @@ def convert_job(tf: Any, ct: Any, job: dict[str, Any], say: Say) -> Answer:
         "seconds": seconds,
         "interface": interface,
         "op_counts": op_counts,
+        "selectable": selectable,
         "warnings": collected.messages,
     }
 
