@@ -66,13 +66,15 @@ class Advice:
 
     @property
     def held(self) -> bool:
-        """Whether the written file keeps what it should and loses no more than the goal, or less than before without one."""
+        """Whether the written file keeps what it should and loses no more than the goal, without one than was simulated."""
         if self.after is None or self.faults:
             return False
-        loss = self.after.errors.loss
-        if self.goal is not None:
-            return loss <= self.goal
-        return loss < self.before.errors.loss or not self.kept
+        return self.after.errors.loss <= (self.simulated.loss if self.goal is None else self.goal)
+
+    @property
+    def helped(self) -> bool:
+        """Whether the written file loses less than the one in float16 throughout."""
+        return self.after is not None and self.after.errors.loss < self.before.errors.loss
 
     @property
     def selectors(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pytest_dscoreml.advice.result import Advice, Written
 
 #: Rows of the table before the rest is summed up.
 SHOWN = 12
+_IN_VAIN = "  but it loses no less than float16 throughout: others round what these compute, before or after; keep more"
 _HEAD = ("loss", "share", "logits", "c", "h", "flips", "operation", "type", "in loop", "TensorFlow")
 
 
@@ -101,6 +102,7 @@ def _checked(advice: Advice) -> list[str]:
         f"  the advice {'held' if advice.held else 'did not hold'}"
         + (": these are float32 in the file and all others float16" if not advice.faults else "")
         + ("" if after.as_simulated else "; the file's outputs are not those of the simulation"),
+        *([] if advice.helped else [_IN_VAIN]),
     ]
 
 

@@ -142,7 +142,7 @@ def _string(entry: Mapping[str, Any], field: str) -> str:
 def _strings(entry: Mapping[str, Any], field: str) -> tuple[str, ...]:
     value = entry.get(field)
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ConversionError(f"the {field} of a selectable operation are texts, not {_shown(value)}")
+        raise ConversionError(f"the {field} of a selectable operation are a list of texts, not {_shown(value)}")
     return tuple(value)
 
 
