@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pytest_dscoreml.advice.checking import faults
 from pytest_dscoreml.advice.choosing import Choice, Chooser
 from pytest_dscoreml.advice.measuring import are_same
 from pytest_dscoreml.advice.names import constant_makers, identified
 from pytest_dscoreml.advice.nodes import nodes
-from pytest_dscoreml.advice.ranking import ranked
+from pytest_dscoreml.advice.ranking import OperationLoss, ranked
 from pytest_dscoreml.advice.result import Advice, Written, selectors
 from pytest_dscoreml.advice.simulation import Simulation
 from pytest_dscoreml.agreement.tolerances import FLOAT16
 from pytest_dscoreml.conversion.convert import Conversion
-from pytest_dscoreml.conversion.describe import Selectable
 from pytest_dscoreml.conversion.variants import ConversionSpec, Precision, Target, Variant
 from pytest_dscoreml.divergence.expected import Graph
 from pytest_dscoreml.engines.protocol import Outputs, State
@@ -34,6 +34,14 @@ DRAWN = (
 )
 
 
+@dataclass(frozen=True)
+class _Ranking:
+    simulation: Simulation
+    rows: tuple[OperationLoss, ...]
+    before: Written
+    coremltools: str
+
+
 class Advising:
     """Advice on the conversions of one gate, by the reference engine.
 
@@ -46,45 +54,38 @@ class Advising:
         self._gate = gate
         self.sequences = _sequences(gate, steps)
 
-    def advise(self, spec: ConversionSpec, *, keep: int | None = None, goal: float = 0.5) -> Advice:
-        """The advice on a float16 conversion.
-
-        Args:
-            keep: how many operations to keep in float32, those that lose most; None: as few as reach the goal.
-            goal: the loss to get down to, as a part of the loss of float16 throughout.
+    def rows(self, spec: ConversionSpec) -> tuple[OperationLoss, ...]:
+        """Every operation of a float16 conversion that the converter lets be chosen, the one that loses most first.
 
         Raises:
             UsageError: the conversion is none in float16.
             ConversionError: float32 or float16 cannot be converted.
             EngineError: the runtime refuses a file.
         """
-        if spec.target is not Target.MLPROGRAM or spec.precision is not Precision.FLOAT16:
-            raise UsageError(
-                f"--conversion {spec.name}: there is nothing to keep in float32, for all of it is; only an mlprogram is "
-                f"converted in float16, such as {spec.variant}-mlprogram-float16"
-            )
-        begun, gate = time.monotonic(), self._gate
-        single = dataclasses.replace(spec, precision=Precision.FLOAT32)
-        half = dataclasses.replace(spec, float32_operations=())
-        gate.convert([single, half])
-        simulation = Simulation(self._open(single), self.sequences, FLOAT16, gate.progress)
-        whole = gate.conversion(half)
-        known = identified(simulation.engine.model.program, whole.selectable)
-        before = self._before(whole, simulation, known)
-        graph = Graph(gate.model.paths[spec.graph])
-        sources = nodes(graph, simulation.engine, next(iter(self.sequences.values())), gate.tolerances(single).state_c)
-        makers = constant_makers(simulation.engine.model.program, whole.selectable)
-        rows = ranked(simulation, known, makers, sources, before.errors)
-        chooser = Chooser(simulation, rows)
-        limit = goal * before.errors.loss
+        return self._ranking(spec).rows
+
+    def advise(self, spec: ConversionSpec, *, keep: int | None = None, goal: float = 0.5) -> Advice:
+        """The advice on a float16 conversion, checked by converting.
+
+        Args:
+            keep: how many operations to keep in float32, those that lose most; None: as few as reach the goal.
+            goal: the loss to get down to, as a part of the loss of float16 throughout.
+
+        Raises:
+            as `rows`.
+        """
+        begun = time.monotonic()
+        ranking = self._ranking(spec)
+        chooser = Chooser(ranking.simulation, ranking.rows)
+        limit = goal * ranking.before.errors.loss
         choice = chooser.below(limit) if keep is None else chooser.first(keep)
-        after, told = self._after(spec, choice, simulation, {row.result for row in rows})
+        after, told = self._after(spec, choice, ranking)
         return Advice(
             conversion=spec.name,
-            coremltools=whole.versions["coremltools"],
+            coremltools=ranking.coremltools,
             sequences={name: len(fed.windows) for name, fed in self.sequences.items()},
-            rows=tuple(rows),
-            before=before,
+            rows=ranking.rows,
+            before=ranking.before,
             goal=limit if keep is None else None,
             kept=choice.kept,
             simulated=choice.errors,
@@ -93,13 +94,29 @@ class Advising:
             seconds=time.monotonic() - begun,
         )
 
-    def _before(self, whole: Conversion, simulation: Simulation, known: Mapping[str, Selectable]) -> Written:
-        """The file in float16 throughout."""
-        return self._written(whole, simulation, simulation.obtained(set(known)))
+    def _ranking(self, spec: ConversionSpec) -> _Ranking:
+        """Convert in float32 and in float16, and take one operation after the other."""
+        if spec.target is not Target.MLPROGRAM or spec.precision is not Precision.FLOAT16:
+            raise UsageError(
+                f"--conversion {spec.name}: there is nothing to keep in float32, for all of it is; only an mlprogram is "
+                f"converted in float16, such as {spec.variant}-mlprogram-float16"
+            )
+        gate = self._gate
+        single = dataclasses.replace(spec, precision=Precision.FLOAT32)
+        half = dataclasses.replace(spec, float32_operations=())
+        gate.convert([single, half])
+        simulation = Simulation(self._open(single), self.sequences, FLOAT16, gate.progress)
+        program, whole = simulation.engine.model.program, gate.conversion(half)
+        known = identified(program, whole.selectable)
+        before = self._written(whole, simulation, simulation.obtained(set(known)))
+        graph = Graph(gate.model.paths[spec.graph])
+        first = next(iter(self.sequences.values()))
+        sources = nodes(graph, simulation.engine, first, gate.tolerances(single).state_c)
+        makers = constant_makers(program, whole.selectable)
+        rows = ranked(simulation, known, makers, sources, before.errors)
+        return _Ranking(simulation, tuple(rows), before, whole.versions["coremltools"])
 
-    def _after(
-        self, spec: ConversionSpec, choice: Choice, simulation: Simulation, results: set[str]
-    ) -> tuple[Written | None, list[str]]:
+    def _after(self, spec: ConversionSpec, choice: Choice, ranking: _Ranking) -> tuple[Written | None, list[str]]:
         """The file with the chosen operations in float32, and what is wrong with it; None where there is none."""
         kept = {row.selector for row in choice.kept}
         mixed = dataclasses.replace(spec, float32_operations=selectors(choice.kept))
@@ -107,7 +124,8 @@ class Advising:
             made = self._gate.conversion(mixed)
         except ConversionError as error:
             return None, [str(error)]
-        expected = simulation.obtained(results - {row.result for row in choice.kept})
+        simulation = ranking.simulation
+        expected = simulation.obtained({row.result for row in ranking.rows} - {row.result for row in choice.kept})
         written = self._written(made, simulation, expected)
         program, single = self._gate.file(mixed).program, simulation.engine.model.program
         return written, faults(program, single, made.selectable, kept)
@@ -132,7 +150,6 @@ def _sequences(gate: Gate, steps: int | None) -> dict[str, Fed]:
     zeros = State.zeros(gate.model.geometry)
     found = {recording.utterance.name: Fed(recording.windows[:steps], zeros) for recording in gate.recordings}
     for case in DRAWN:
-        name = f"{case.length} steps of {case.features} from a state of {case.state}"
-        name = name.replace("a state of random", "a random state").replace("an extreme", "extreme")
+        name = f"{case.length} steps of {case.features}, state {case.state}"
         found[name] = Fed(gate.material.windows(case)[:steps], gate.material.state(case))
     return found

@@ -82,9 +82,15 @@ def _keeping(advice: Advice) -> list[str]:
     )
     return [
         f"keep {len(advice.kept)} of {len(advice.rows)} operations in float32{goal}:",
-        *(f"  {row.op} {row.selector}" + (f", in the loop {row.loop}" if row.loop else "") for row in advice.kept),
+        *map(_kept, advice.kept),
         f"  simulated: {_errors(advice.simulated)}",
     ]
+
+
+def _kept(row: OperationLoss) -> str:
+    loop = f", in the loop {row.loop}" if row.loop else ""
+    made = f", and {', '.join(row.makers)}, which else rounds its constants first" if row.makers else ""
+    return f"  {row.op} {row.selector}{loop}{made}"
 
 
 def _checked(advice: Advice) -> list[str]:
