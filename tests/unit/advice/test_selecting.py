@@ -92,13 +92,6 @@ def test_what_is_not_as_asked_for_is_told(make):
     assert faults(mixed.model.program, single, selectable, []) == ["BiasAdd is float32 in the file, expected float16"]
 
 
-def test_an_operation_that_the_converter_does_not_know(make):
-    with pytest.raises(
-        LookupError, match=r"^the converter chose no precision for nowhere, which should stay float32; it did "
-    ):
-        make("dynamic", kept=["add_2", "nowhere"])
-
-
 def test_two_that_read_the_same_are_not_taken_for_each_other(make):
     program = make("dynamic", "float32")[0].model.program
     (one,) = [one for one in make("dynamic", kept=())[1] if one.name == "transpose"]
