@@ -17,7 +17,7 @@ from pytest_dscoreml.advice.result import Advice, Written, selectors
 from pytest_dscoreml.advice.simulation import Simulation
 from pytest_dscoreml.agreement.tolerances import FLOAT16
 from pytest_dscoreml.conversion.convert import Conversion
-from pytest_dscoreml.conversion.variants import ConversionSpec, Precision, Target, Variant
+from pytest_dscoreml.conversion.variants import ConversionSpec, Precision, Target, Variant, unavailable
 from pytest_dscoreml.divergence.expected import Graph
 from pytest_dscoreml.engines.protocol import Outputs, State
 from pytest_dscoreml.engines.reference import ReferenceEngine
@@ -102,6 +102,9 @@ class Advising:
                 f"converted in float16, such as {spec.variant}-mlprogram-float16"
             )
         gate = self._gate
+        reason = unavailable(spec, gate.coremltools_of(spec))
+        if reason is not None:
+            raise UsageError(f"--conversion {spec.name}: {reason}; choose another converter")
         single = dataclasses.replace(spec, precision=Precision.FLOAT32)
         half = dataclasses.replace(spec, float32_operations=())
         gate.convert([single, half])

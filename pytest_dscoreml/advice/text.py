@@ -34,7 +34,7 @@ def lines(advice: Advice) -> list[str]:
 def _errors(errors: Errors) -> str:
     return (
         f"loss {errors.loss:.3g} of what is tolerated; logits {errors.logits:.1e}, c {errors.c:.1e}, h {errors.h:.1e}, "
-        f"{errors.flips} greedy flips"
+        f"{errors.flips} greedy flip{'' if errors.flips == 1 else 's'}"
     )
 
 

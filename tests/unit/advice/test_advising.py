@@ -129,3 +129,9 @@ def test_what_has_no_float16(advising, spec):
         UsageError, match=f"there is nothing to keep in float32, .* such as {spec[0]}-mlprogram-float16$"
     ):
         advising.advise(ConversionSpec(*spec))
+
+
+def test_a_converter_that_writes_no_programs(gate, advising, monkeypatch):
+    monkeypatch.setattr(gate, "versions", {"": {"coremltools": "4.1"}})
+    with pytest.raises(UsageError, match="coremltools 4.1 writes no ML Programs; .*; choose another converter$"):
+        advising.advise(SPEC)
