@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_dscoreml.advice.checking import faults
-from pytest_dscoreml.advice.choosing import Choice, Chooser
+from pytest_dscoreml.advice.choosing import Choice, Chooser, goal_of
 from pytest_dscoreml.advice.measuring import are_same
 from pytest_dscoreml.advice.names import constant_makers, identified
 from pytest_dscoreml.advice.nodes import nodes
@@ -69,7 +69,8 @@ class Advising:
 
         Args:
             keep: how many operations to keep in float32, those that lose most; None: as few as reach the goal.
-            goal: the loss to get down to, as a part of the loss of float16 throughout.
+            goal: the loss to get down to, as a part of the loss of float16 throughout; of what is tolerated where that is
+                infinite.
 
         Raises:
             as `rows`.
@@ -77,7 +78,7 @@ class Advising:
         begun = time.monotonic()
         ranking = self._ranking(spec)
         chooser = Chooser(ranking.simulation, ranking.rows)
-        limit = goal * ranking.before.errors.loss
+        limit = goal_of(goal, ranking.before.errors)
         choice = chooser.below(limit) if keep is None else chooser.first(keep)
         after, told = self._after(spec, choice, ranking)
         return Advice(

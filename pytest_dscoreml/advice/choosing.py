@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ class Choice:
 
     kept: tuple[OperationLoss, ...]
     errors: Errors
+
+
+def goal_of(part: float, total: Errors) -> float:
+    """The loss to get down to: a part of that of float16 throughout, or where that is infinite, of what is tolerated."""
+    return part * (total.loss if math.isfinite(total.loss) else 1.0)
 
 
 class Chooser:

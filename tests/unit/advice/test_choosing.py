@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from pytest_dscoreml.advice.choosing import Chooser
+from pytest_dscoreml.advice.choosing import Chooser, goal_of
 from pytest_dscoreml.advice.measuring import Errors
 from pytest_dscoreml.advice.ranking import OperationLoss
 
@@ -73,3 +73,7 @@ def test_an_overflow_is_more_than_any_goal():
     losses = {"a": math.inf, "b": 1.0}
     choice = Chooser(Known(losses), rows(losses)).below(2)
     assert (names(choice), choice.errors.loss) == (["a"], 1.0)
+
+
+def test_half_of_an_infinite_loss_is_half_of_what_is_tolerated():
+    assert (goal_of(0.5, errors(0.3)), goal_of(0.5, errors(math.inf))) == (0.15, 0.5)
