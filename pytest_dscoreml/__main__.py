@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Optional
 
 from pytest_dscoreml import __version__
-from pytest_dscoreml.commands import diverge, export, inspect, matrix, operations, transcribe
+from pytest_dscoreml.commands import advise, diverge, export, inspect, matrix, operations, transcribe
 from pytest_dscoreml.errors import DscoremlError
 
 #: Exit status when something that was given cannot be used, argparse's own.
@@ -22,7 +22,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"pytest-dscoreml {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (diverge, export, inspect, matrix, operations, transcribe):
+    for command in (advise, diverge, export, inspect, matrix, operations, transcribe):
         command.add_to(commands)
     given = parser.parse_args(arguments)
     try:

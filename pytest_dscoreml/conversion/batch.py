@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Union
 
-from pytest_dscoreml.conversion.describe import Interface, op_counts_from_json
+from pytest_dscoreml.conversion.describe import Interface, Selectable, op_counts_from_json, selectable_from_json
 from pytest_dscoreml.errors import ConversionError
 
 HEARTBEAT_SECONDS = 10.0
@@ -42,7 +42,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """The worker's checked answer to a job; `seconds` by phase."""
+    """The worker's checked answer to a job; `seconds` by phase, `selectable` where operations were to be kept in float32."""
 
     seconds: Mapping[str, float]
     interface: Interface
@@ -50,6 +50,7 @@ class Done:
     warnings: tuple[str, ...]
     route: str
     versions: Mapping[str, str]
+    selectable: tuple[Selectable, ...] = ()
 
 
 Outcome = tuple[Job, Union[Done, ConversionError]]
@@ -234,6 +235,7 @@ class Batch:
         try:
             interface = Interface.from_json(answer.get("interface"))
             op_counts = op_counts_from_json(answer.get("op_counts"))
+            selectable = selectable_from_json(answer.get("selectable", []))
         except ConversionError as error:
             raise _NonsenseError(str(error)) from None
         return Done(
@@ -243,6 +245,7 @@ class Batch:
             warnings=tuple(warnings),
             route=_text(answer, "route"),
             versions=dict(self._versions),
+            selectable=selectable,
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Callable, Union
 from pytest_dscoreml.conversion.batch import Done, Job, Progress
 from pytest_dscoreml.conversion.cache import Cache, DamagedEntryError, Entry, key_of, unusable
 from pytest_dscoreml.conversion.compression import Compression
-from pytest_dscoreml.conversion.describe import Interface, op_counts_from_json
+from pytest_dscoreml.conversion.describe import Interface, Selectable, op_counts_from_json, selectable_from_json
 from pytest_dscoreml.conversion.process import WORKER, Converter
 from pytest_dscoreml.conversion.variants import DEEPSPEECH_WINDOW, OUTPUTS, ConversionSpec
 from pytest_dscoreml.errors import ConversionError, UsageError
@@ -30,7 +30,8 @@ class Conversion:
 
     `path` is the .mlmodel file or .mlpackage folder, in the cache: read it, do not change it. `seconds` is what making
     it took (load, convert, save and describe; without the converter's imports), `size` bytes on disk, `cached` whether
-    it was there before this call. `op_counts` includes nested blocks and networks, and constants.
+    it was there before this call. `op_counts` includes nested blocks and networks, and constants. `selectable` are the
+    operations that the converter chose a precision for, where the spec names some to keep.
     """
 
     spec: ConversionSpec
@@ -43,6 +44,7 @@ class Conversion:
     size: int
     cached: bool
     key: str
+    selectable: tuple[Selectable, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,8 @@ def _plans(
             "inputs": spec.inputs(n_steps=n_steps, longest=longest, window=window),
             **_compression(spec, converter),
         }
+        if spec.float32_operations is not None:
+            request["float32_operations"] = sorted(spec.float32_operations)
         ingredients = {**common, "graph": digests[spec.graph], "request": request, "variant": spec.variant.value}
         plans.append(_Plan(spec=spec, graph=graph, ingredients=ingredients, key=key_of(ingredients)))
     return plans
@@ -250,6 +254,7 @@ def _publish(
         "seconds": round(sum(done.seconds.values()), 3),
         "interface": done.interface.to_json(),
         "op_counts": dict(done.op_counts),
+        **({"selectable": [operation.to_json() for operation in done.selectable]} if done.selectable else {}),
         "warnings": [*done.warnings, *([notes[plan.key]] if plan.key in notes else [])],
     }
     try:
@@ -273,4 +278,5 @@ def _conversion(plan: _Plan, entry: Entry, *, cached: bool) -> Conversion:
         size=int(record["size"]),
         cached=cached,
         key=plan.key,
+        selectable=selectable_from_json(record.get("selectable", [])),
     )

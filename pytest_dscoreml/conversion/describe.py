@@ -94,6 +94,58 @@ class Interface:
         )
 
 
+@dataclass(frozen=True)
+class Selectable:
+    """An operation whose precision the converter let be chosen, by its own names, which are not those of the file."""
+
+    name: str
+    type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in which the worker answers and the cache stores it; `selectable_from_json` reads it back."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "inputs": list(self.inputs),
+            "outputs": list(self.outputs),
+        }
+
+
+def selectable_from_json(data: object) -> tuple[Selectable, ...]:
+    """The operations that the converter let be chosen.
+
+    Raises:
+        ConversionError: if `data` has another form.
+    """
+    if not isinstance(data, list) or not all(isinstance(entry, Mapping) for entry in data):
+        raise ConversionError(f"selectable operations are a list of objects, not {_shown(data)}")
+    return tuple(
+        Selectable(
+            name=_string(entry, "name"),
+            type=_string(entry, "type"),
+            inputs=_strings(entry, "inputs"),
+            outputs=_strings(entry, "outputs"),
+        )
+        for entry in data
+    )
+
+
+def _string(entry: Mapping[str, Any], field: str) -> str:
+    value = entry.get(field)
+    if not isinstance(value, str):
+        raise ConversionError(f"the {field} of a selectable operation is text, not {_shown(value)}")
+    return value
+
+
+def _strings(entry: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    value = entry.get(field)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ConversionError(f"the {field} of a selectable operation are a list of texts, not {_shown(value)}")
+    return tuple(value)
+
+
 def op_counts_from_json(data: object) -> dict[str, int]:
     """Op type -> how often it occurs, nested blocks and networks included; ordered by name.
 

@@ -64,7 +64,9 @@ class ConversionSpec:
 
     With `as_documented` the converter is told of no inputs, as in its documentation's example; see `documented`.
     `converter` is the label of the one that makes it, where a run has several. `compression` is what is done to the
-    weights afterwards, one of `compression.NAMES`; empty where they stay as they are.
+    weights afterwards, one of `compression.NAMES`; empty where they stay as they are. `float32_operations` names
+    operations, as the converter calls them, that a float16 ML Program keeps in float32; given, be it empty, the converter
+    also tells which it chose from.
     """
 
     variant: Variant
@@ -73,6 +75,7 @@ class ConversionSpec:
     as_documented: bool = False
     converter: str = ""
     compression: str = ""
+    float32_operations: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variant", _choice(Variant, self.variant))
@@ -83,14 +86,18 @@ class ConversionSpec:
             raise UsageError(f"{self.name} does not exist: a neuralnetwork is always converted in float32")
         if self.compression:
             Compression.of(self.compression)
+        if self.float32_operations is not None and self.precision is not Precision.FLOAT16:
+            raise UsageError(f"{self.kind} keeps no operations in float32: all of it is")
 
     def __str__(self) -> str:
         return self.name
 
     @property
     def name(self) -> str:
-        """The kind, the converter where there are several, and whether it is as documented."""
-        return "-".join([self.kind, *filter(None, [self.converter, "as-documented" if self.as_documented else ""])])
+        """The kind, `mixedN` with N operations kept, the converter where there are several, whether it is as documented."""
+        mixed = "" if self.float32_operations is None else f"mixed{len(self.float32_operations)}"
+        documented = "as-documented" if self.as_documented else ""
+        return "-".join([self.kind, *filter(None, [mixed, self.converter, documented])])
 
     @property
     def kind(self) -> str:

@@ -6,11 +6,11 @@ all of it is in one file.
 
 The request is {"answers": PATH, "jobs": [JOB...]}, a job {"id", "graph": path of a frozen .pb, "convert_to",
 "precision", "outputs": [name...], "inputs": null | [{"name", "shape": [n | [lower, upper]...]}], "file": path to
-write}. One whose weights are to be compressed has "compression": {"method": "linear" | "palettize" | "uniform" |
-"sparse", "number": bits, or for sparse a percentage, "threshold": values that a matrix must exceed}; with "model", the
-path of a file that was converted before, it starts from that, and has none of the converter's settings; without, its
-"deployment_target" may name what of `ct.target` to convert for, and then "inputs" are all of floats, a "shape" null
-where it is the graph's.
+write} and, for a float16 ML Program, "float32_operations": [name...] to keep in float32. One whose weights are to be
+compressed has "compression": {"method": "linear" | "palettize" | "uniform" | "sparse", "number": bits, or for sparse a
+percentage, "threshold": values that a matrix must exceed}; with "model", the path of a file that was converted before, it
+starts from that, and has none of the converter's settings; without, its "deployment_target" may name what of `ct.target`
+to convert for, and then "inputs" are all of floats, a "shape" null where it is the graph's.
 
 Answers are appended to the file at "answers", because coremltools and TensorFlow write what they like to stdout and
 stderr: {"event": "started"}, {"event": "versions", ...}, {"event": "phase", "job", "phase"}, {"event": "done", "job",
@@ -204,6 +204,9 @@ def convert_options(ct: Any, job: dict[str, Any]) -> dict[str, Any]:
     options["convert_to"] = job["convert_to"]
     if job["convert_to"] == "mlprogram":
         options["compute_precision"] = getattr(ct.precision, job["precision"].upper())
+        if job.get("float32_operations") is not None:
+            selector = PrecisionSelector(job["float32_operations"])
+            options["compute_precision"] = ct.transform.FP16ComputePrecision(op_selector=selector)
     options["skip_model_load"] = True  # on macOS, loading would compile the model, which nobody asked for here
     return options
 
@@ -226,6 +229,43 @@ def later_options(ct: Any, job: dict[str, Any], options: dict[str, Any]) -> dict
 
 def _shape(ct: Any, sizes: list[Any]) -> tuple[Any, ...]:
     return tuple(ct.RangeDim(size[0], size[1]) if isinstance(size, list) else size for size in sizes)
+
+
+class PrecisionSelector:
+    """Tells coremltools which operations become float16, all but the kept ones, and notes which it was asked about.
+
+    Names are those at the time of asking: later passes rename operations, and the file knows no `/`.
+    """
+
+    def __init__(self, kept: Iterable[str]) -> None:
+        self._kept = frozenset(kept)
+        self._asked: dict[str, Answer] = {}
+
+    def __call__(self, op: Any) -> bool:
+        """Whether an operation becomes float16."""
+        inputs = [
+            var for value in op.inputs.values() for var in (value if isinstance(value, (list, tuple)) else [value])
+        ]
+        # What an operation on constants yields becomes a constant itself.
+        if op.op_type != "const":
+            self._asked[op.name] = {
+                "name": op.name,
+                "type": op.op_type,
+                "inputs": [var.name for var in inputs],
+                "outputs": [var.name for var in op.outputs],
+            }
+        return op.name not in self._kept
+
+    def asked(self) -> list[Answer]:
+        """The operations it was asked about; LookupError where one to keep is not among them, and so was not kept."""
+        missing = sorted(self._kept - set(self._asked))
+        if missing:
+            raise LookupError(
+                "the converter chose no precision for {}, which should stay float32; it did for {}".format(
+                    ", ".join(missing), ", ".join(sorted(self._asked)) or "nothing"
+                )
+            )
+        return list(self._asked.values())
 
 
 class CollectedWarnings:
@@ -302,10 +342,11 @@ def convert_job(tf: Any, ct: Any, job: dict[str, Any], say: Say) -> Answer:
     with CollectedWarnings() as collected:
         if job.get("model") is not None:
             route = "the converted file"
+            selectable: list[Answer] = []
             with phase("load"):
                 model = load_model(ct, job["model"])
         else:
-            model, route = convert_graph(tf, ct, job, phase)
+            model, route, selectable = convert_graph(tf, ct, job, phase)
         if job.get("compression") is not None:
             with phase("compress"):
                 model = compress(ct, model, **job["compression"])
@@ -320,12 +361,13 @@ def convert_job(tf: Any, ct: Any, job: dict[str, Any], say: Say) -> Answer:
         "seconds": phase.seconds,
         "interface": interface,
         "op_counts": op_counts,
+        "selectable": selectable,
         "warnings": collected.messages,
     }
 
 
-def convert_graph(tf: Any, ct: Any, job: dict[str, Any], phase: Phases) -> tuple[Any, str]:
-    """The model that coremltools makes of the job's graph, and by which route."""
+def convert_graph(tf: Any, ct: Any, job: dict[str, Any], phase: Phases) -> tuple[Any, str, list[Answer]]:
+    """The model that coremltools makes of the job's graph, by which route, and what the selector was asked about, if any."""
     with phase("load"):
         graph_def = tf.compat.v1.GraphDef()
         with open(job["graph"], "rb") as file:
@@ -335,9 +377,12 @@ def convert_graph(tf: Any, ct: Any, job: dict[str, Any], phase: Phases) -> tuple
     for name, source in graph_routes(tf, ct, graph_def, job["outputs"]):
         try:
             with phase("convert"):
-                return ct.convert(source, **options), name
+                model = ct.convert(source, **options)
         except Exception as error:
             failure = error
+        else:
+            selector = getattr(options.get("compute_precision"), "op_selector", None)
+            return model, name, selector.asked() if isinstance(selector, PrecisionSelector) else []
     raise failure or RuntimeError("there is no way to hand over the graph")
 
 

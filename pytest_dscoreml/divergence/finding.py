@@ -63,10 +63,22 @@ def first_departure(
         expected: the same call in TensorFlow.
         tolerance: how far a value may be off, as a part of the largest of them.
     """
-    walk = _Walk(Matcher(expected, tolerance), obtained)
-    walk.block(program.main, loop=None)
+    walk = _walked(program, obtained, expected, tolerance)
     found = [(place, departure) for place, departure in walk.departures if walk.is_first(departure)]
     return min(found, key=lambda one: one[0])[1] if found else None
+
+
+def counterparts(
+    program: Program, obtained: Mapping[str, Array], expected: Expected, tolerance: Tolerance
+) -> Mapping[str, Match]:
+    """Every result of a call by its name, beside TensorFlow's; the arguments are those of `first_departure`."""
+    return _walked(program, obtained, expected, tolerance).matches
+
+
+def _walked(program: Program, obtained: Mapping[str, Array], expected: Expected, tolerance: Tolerance) -> _Walk:
+    walk = _Walk(Matcher(expected, tolerance), obtained)
+    walk.block(program.main, loop=None)
+    return walk
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pytest_dscoreml.engines.coreml_file import inputs_of, run_file
 from pytest_dscoreml.engines.protocol import Floats, Outputs, State
 from pytest_dscoreml.errors import EngineError, RuntimeModelError
 from pytest_dscoreml.model.weights import Geometry
-from pytest_dscoreml.runtime import ReferenceModel
+from pytest_dscoreml.runtime import Program, ReferenceModel
 
 
 class ReferenceEngine:
@@ -36,6 +37,19 @@ class ReferenceEngine:
             self.model = ReferenceModel(path)
         except RuntimeModelError as error:
             raise EngineError(f"{self.name} refuses {path}: {error}") from error
+
+    def with_program(self, program: Program) -> ReferenceEngine:
+        """An engine that runs a rewriting of this one's program.
+
+        Raises:
+            EngineError: the runtime refuses it.
+        """
+        made = copy.copy(self)
+        try:
+            made.model = self.model.with_program(program)
+        except RuntimeModelError as error:
+            raise EngineError(f"{self.name} refuses the rewritten program: {error}") from error
+        return made
 
     def run(self, windows: Floats, length: int, state: State) -> Outputs:
         """Run one call; see the protocol."""

@@ -5,6 +5,7 @@ Imports the rest of the runtime and nothing else of the package but the errors.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Optional, Union
@@ -79,19 +80,30 @@ class ReferenceModel:
             self._interface, self._program = _read(opened, problems, function_name)
         self._states = tuple(value.name for value in self._program.main.inputs if is_state(value))
         self._types = {value.name: value.type for step in self._program.main.steps for value in step.outputs}
+        self._passes = chosen
+        self._compile(problems)
+
+    def _compile(self, problems: Problems) -> None:
         program = in_double(self._program) if self._double else self._program
         self._unoptimised = program
         for name, program_pass in PROGRAM_PASSES.items():
             # A program with problems is compiled as it is, so that they are told about the file's own steps.
-            if name in chosen and not problems.messages:
+            if name in self._passes and not problems.messages:
                 program = program_pass(program)
         plan = compile_program(program, problems)
         for name, plan_pass in PLAN_PASSES.items():
-            if name in chosen:
+            if name in self._passes:
                 plan = plan_pass(plan)
         self._plan = plan
         self._executable = Executable(plan)
         self._tracing: Optional[tuple[Plan, Executable]] = None
+
+    def with_program(self, program: Program) -> ReferenceModel:
+        """A model of the same interface that runs ``program``, a rewriting of this one's; ``LoadError`` where it cannot."""
+        made = copy.copy(self)
+        made._program = program
+        made._compile(Problems(self._label))
+        return made
 
     @property
     def interface(self) -> Interface:

@@ -1,7 +1,8 @@
-"""`diverge` and `transcribe`: the commands that convert a model and run it."""
+"""`diverge`, `transcribe` and `advise`: the commands that convert a model and run it."""
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -78,6 +79,7 @@ def test_by_tensorflow(run, demo):
         (["diverge", "demo", "--conversion=x"], "--conversion x: there is no such conversion; choose from static-"),
         (["diverge", "nowhere.pb"], "nowhere.pb"),
         (["transcribe", "demo", "nowhere.wav"], "nowhere.wav"),
+        (["advise", "demo", "--conversion=pinned-neuralnetwork-float32"], "there is nothing to keep in float32"),
         (["transcribe", "demo", "a.wav", "--front-end=x"], "--front-end x: expected one of numpy, graph, "),
     ],
 )
@@ -87,3 +89,38 @@ def test_what_cannot_be_used(run, arguments, words):
     assert err.startswith("error: ")
     assert words in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--keep=0", "argument --keep: 0: expected a whole number from 1"),
+        ("--steps=-3", "argument --steps: -3: expected a whole number from 1"),
+        ("--goal=1", "argument --goal: 1: expected a number from 0 to 1, 1 itself left out"),
+        ("--goal=half", "argument --goal: half: expected a number from 0 to 1, 1 itself left out"),
+        ("--goal=nan", "argument --goal: nan: expected a number from 0 to 1, 1 itself left out"),
+    ],
+)
+def test_options_of_advise_that_make_no_sense(capsys, option, words):
+    with pytest.raises(SystemExit) as ended:
+        main(["advise", "demo", option])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(f"{words}\n")
+
+
+def test_advice_on_float16(run):
+    command = ("advise", "demo", "--conversion=static-mlprogram-float16", "--keep=3", "--steps=8")
+    status, lines, err = run(*command)
+    assert status == 0
+    assert lines[0].startswith("static-mlprogram-float16, coremltools ")
+    assert lines[0].endswith(", 7 sequences of 8 to 8 steps, beside the same in float32:")
+    assert [line for line in lines if line.startswith("keep ")] == ["keep 3 of 50 operations in float32:"]
+    assert "  the advice held: these are float32 in the file and all others float16" in lines
+    assert "converting static-mlprogram-float16-mixed" in err
+
+    status, lines, _ = run(*command, "--format=json")
+    (advice,) = json.loads("\n".join(lines))
+    assert status == 0
+    assert (len(advice["rows"]), len(advice["kept"]), advice["held"], advice["goal"]) == (50, 3, True, None)
+    assert advice["kept"] == advice["rows"][:3]
+    assert advice["after"]["errors"] == advice["simulated"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from pytest_dscoreml.conversion.variants import default_specs, select
+from pytest_dscoreml.conversion.variants import ConversionSpec, default_specs, select
 
 ONE = select(["static"], ["mlprogram"], ["float32"])
 COUNTING = """
@@ -102,6 +103,25 @@ def test_another_question_is_another_conversion(run, fake, counting, graphs, mad
     run(python, specs=dynamic, **options)
 
     assert made()[2:] == [f"{variant}-mlprogram-float16" for variant in again]
+
+
+def test_operations_kept_in_float32_are_part_of_the_question(run, fake, made, tmp_path):
+    """Which they are, not in which order; what the converter chose from is kept with the file."""
+    asked = [{"name": "a/b", "type": "mul", "inputs": ["x"], "outputs": ["a/b"]}]
+    python = fake(
+        "for job in request['jobs']:\n"
+        "    begin(job)\n"
+        f"    open({str(tmp_path / 'made')!r}, 'a').write('-'.join(job.get('float32_operations', ['none'])) + '\\n')\n"
+        f"    finish(job, **({{'selectable': {asked!r}}} if 'float32_operations' in job else {{}}))\n"
+        "say(event='finished')\n"
+    )
+    plain = ConversionSpec("static", "mlprogram", "float16")
+    for kept in (None, ("a",), ("a", "b"), ("b", "a")):
+        spec = dataclasses.replace(plain, float32_operations=kept)
+        conversion = run(python, specs=[spec])[spec.name]
+        assert [one.to_json() for one in conversion.selectable] == ([] if kept is None else asked)
+
+    assert made() == ["none", "a", "a-b"]
 
 
 def test_a_damaged_entry_is_made_again(run, counting, made, lines, cache):

@@ -128,3 +128,22 @@ def test_range_upper_bound_of_no_steps():
 )
 def test_inputs_asked_for(name, inputs):
     assert ConversionSpec(*name.split("-")).inputs(n_steps=8, longest=2500, window=(5, 7)) == inputs
+
+
+# --- operations kept in float32 ---------------------------------------------------------------------------------------
+
+
+def test_the_name_tells_how_many_operations_are_kept():
+    spec = ConversionSpec("dynamic", "mlprogram", "float16", float32_operations=("a", "b"), converter="ct9.0")
+
+    assert (spec.name, spec.kind) == ("dynamic-mlprogram-float16-mixed2-ct9.0", "dynamic-mlprogram-float16")
+    assert (
+        ConversionSpec("static", "mlprogram", "float16", float32_operations=()).name
+        == "static-mlprogram-float16-mixed0"
+    )
+
+
+def test_a_conversion_in_float32_keeps_no_operations():
+    with pytest.raises(UsageError) as caught:
+        ConversionSpec("dynamic", "mlprogram", "float32", float32_operations=("a",))
+    assert str(caught.value) == "dynamic-mlprogram-float32 keeps no operations in float32: all of it is"

@@ -471,3 +471,47 @@ def test_another_type_of_model_is_refused():
 
     with pytest.raises(ValueError, match=r"^the converter wrote a model of type identity, not a neural network or ML"):
         worker.describe(spec)
+
+
+CHOOSING = """
+    class FP16ComputePrecision:
+        def __init__(self, op_selector):
+            self.op_selector = op_selector
+    transform = Thing(FP16ComputePrecision=FP16ComputePrecision)
+    x, y, a, b, c = [Thing(name=name) for name in ("x", "y", "a/b", "b", "c")]
+    OPS = [
+        Thing(name="y", op_type="const", inputs={"name": Thing(name="y")}, outputs=[y]),
+        Thing(name="a/b", op_type="mul", inputs={"x": x, "y": y}, outputs=[a]),
+        Thing(name="c", op_type="concat", inputs={"values": (x, a)}, outputs=[c]),
+    ]
+    def convert(model, compute_precision, **options):
+        chosen = [op.name for op in OPS if compute_precision.op_selector(op)]
+        warnings.warn("float16: " + ", ".join(chosen))
+        return Model()
+"""
+
+
+@pytest.mark.parametrize(("kept", "half"), [([], "y, a/b, c"), (["a/b"], "y, c")])
+def test_operations_that_stay_in_float32(stubs, tmp_path, kept, half):
+    stubs(tensorflow=STUB_TENSORFLOW, coremltools=textwrap.dedent(STUB_COREMLTOOLS) + textwrap.dedent(CHOOSING))
+
+    answer = answers_of(tmp_path, {"float32_operations": kept})[-2]
+
+    assert answer["warnings"] == [f"UserWarning: float16: {half}"]
+    assert answer["selectable"] == [
+        {"name": "a/b", "type": "mul", "inputs": ["x", "y"], "outputs": ["a/b"]},
+        {"name": "c", "type": "concat", "inputs": ["x", "a/b"], "outputs": ["c"]},
+    ]
+
+
+def test_an_operation_to_keep_that_the_converter_does_not_have(stubs, tmp_path):
+    stubs(tensorflow=STUB_TENSORFLOW, coremltools=textwrap.dedent(STUB_COREMLTOOLS) + textwrap.dedent(CHOOSING))
+
+    answer = answers_of(tmp_path, {"float32_operations": ["c", "nowhere"]})[-2]
+
+    assert (answer["event"], answer["error"], answer["message"]) == (
+        "failed",
+        "LookupError",
+        "the converter chose no precision for nowhere, which should stay float32; it did for a/b, c",
+    )
+    assert not (tmp_path / "model.mlpackage").exists()
