@@ -11,6 +11,7 @@ import pytest
 #: Both targets in one precision; few examples.
 BOTH = ("--dscoreml-variant=dynamic", "--dscoreml-precision=float32", "--dscoreml-max-examples=2")
 ONE_TARGET = ("--dscoreml-target=mlprogram", "--dscoreml-precision=float32", "--dscoreml-max-examples=2")
+NETWORK = (*BOTH, "--dscoreml-target=neuralnetwork")
 PLAIN = ("dynamic-neuralnetwork-float32", "dynamic-mlprogram-float32")
 #: Tests of a compressed conversion: one of each promise, and a recording for each of four.
 TESTS = 5 + 4
@@ -113,7 +114,7 @@ def test_workers_tell_the_same(gate):
 
 
 def test_what_cannot_be_compressed_is_skipped_with_the_reason(gate):
-    result = gate("-k", "test_interface_is_kept", "--dscoreml-compress=sparse75", *BOTH, "-rs", select=())
+    result = gate("-k", "test_interface_is_kept", "--dscoreml-compress=linear8,sparse75", *NETWORK, "-rs", select=())
     result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines(
         [
@@ -181,7 +182,7 @@ def test_a_baseline_sees_a_compression_drift(gate, pytester):
 
 
 def test_a_bundle_says_that_they_are_not_in_it(gate, pytester):
-    select = ("-k", "test_file_is_smaller or test_states", "--dscoreml-compress=linear8,sparse50")
+    select = ("-k", "test_file_is_smaller or test_states", "--dscoreml-compress=linear8,uniform8")
     result = gate(*select, "--dscoreml-record=bundle")
     result.assert_outcomes(passed=3)
     (line,) = [
