@@ -114,8 +114,8 @@ class Converter:
     def run(self, jobs: Sequence[Job], *, workspace: Path, progress: Progress) -> Generator[Outcome, None, None]:
         """Convert a batch in one process; yields each outcome as it comes.
 
-        When the process crashes, hangs or answers nonsense, the job it was at fails and the rest go to a fresh process;
-        when it was at none, all that are left fail.
+        When the process crashes, hangs or answers nonsense, the job it was at fails and the rest go to a fresh process. So
+        they do when it was at none, having done some; where it did nothing at all, all fail, for another would do no more.
         """
         remaining = list(jobs)
         attempt = 0
@@ -135,7 +135,8 @@ class Converter:
                 yield job, outcome
             if not remaining:
                 return
-            failed = [batch.at] if batch.at is not None else list(remaining)
+            did_nothing = len(remaining) == len(batch.jobs)
+            failed = [batch.at] if batch.at is not None else list(remaining) if did_nothing else []
             for job in failed:
                 remaining.remove(job)
                 yield job, ConversionError(f"{job.name}: the converter ({self}) {batch.fault}")

@@ -224,6 +224,31 @@ def test_a_fresh_process_for_the_rest(fake, run, lines):
     ]
 
 
+BETWEEN = """
+for job in request["jobs"]:
+    begin(job)
+    finish(job)
+    if job["id"] != "static-mlprogram-float16":
+        {fault}
+say(event="finished")
+"""
+
+
+@pytest.mark.parametrize(
+    "fault", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)", 'write("hello"); time.sleep(100)']
+)
+def test_a_fault_between_two_conversions_costs_neither(fake, run, lines, fault):
+    """Nobody was at work: what is left goes to a fresh process, as long as each does something."""
+    results = run(fake(BETWEEN.format(fault=fault)), specs=STATIC)
+
+    assert [conversion.cached for conversion in results.values()] == [False] * 3
+    assert [line for line in lines if line.startswith("converting")] == [
+        f"converting {NETWORK} (1 of 3)",
+        f"converting {PROGRAM} (1 of 2)",
+        f"converting {HALF} (1 of 1)",
+    ]
+
+
 def test_a_sign_of_life_while_it_takes_long(fake, run, lines, monkeypatch):
     monkeypatch.setattr("pytest_dscoreml.conversion.batch.HEARTBEAT_SECONDS", 0.4)
     python = fake(MIDDLE.format(fault="time.sleep(1)"))
