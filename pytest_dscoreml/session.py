@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from pytest_dscoreml.report import ending, properties, terminal
 from pytest_dscoreml.report.failure import REPORTED, failure_text
 from pytest_dscoreml.report.results import Results
 from pytest_dscoreml.run import Run
+from pytest_dscoreml.showing import Showing, progress_of
 
 #: Under which name workers of pytest-xdist get the failed conversions, and reports carry what was measured, and the id of
 #: the known defect that the test was expected to show.
@@ -51,17 +53,23 @@ def start(config: pytest.Config) -> None:
     config.stash[GATE] = gate
     config.pluginmanager.register(GateSession(config, gate, after), "dscoreml-session")
     directory = Path(str((suite if gate.replayed is None else replay_suite).__file__)).parent
+    names = [spec.name for spec in gate.specs]
+
+    def is_ours(file: str, test: str) -> bool:
+        return Path(os.path.normpath(config.rootpath / file)).parent == directory or any(name in test for name in names)
+
+    config.pluginmanager.register(Showing(gate.progress, is_ours), "dscoreml-showing")
     config.pluginmanager.register(BuiltInSuite(config, directory, settings.suite), "dscoreml-suite")
 
 
 def _open(config: pytest.Config, settings: Settings) -> Run:
     """A gate, or where a bundle was given its replay."""
     if settings.replay is not None:
-        return Replay(settings, settings.replay)
+        return Replay(settings, settings.replay, progress_of(config))
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     if settings.record is not None and given is None:
         check_target(settings.record)
-    gate = Gate(settings, failed=None if given is None else given.get(FAILED))
+    gate = Gate(settings, failed=None if given is None else given.get(FAILED), progress=progress_of(config))
     if settings.record is not None:
         record(config, gate, settings.record)
     return gate
@@ -77,22 +85,11 @@ class GateSession:
         self.results = Results()
         # A bundle has no graph whose inner values could be asked for.
         self.diverging = Diverging(gate) if isinstance(gate, Gate) else None
-        gate.progress = self._show
 
     @property
     def _is_controller(self) -> bool:
         """Whether this process only hands tests to workers of pytest-xdist."""
         return bool(getattr(self.config.option, "tx", None)) and not hasattr(self.config, "workerinput")
-
-    def _show(self, line: str) -> None:
-        """Progress of long work, on the terminal of whoever has one."""
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is None or reporter.verbosity < 0 or hasattr(self.config, "workerinput"):
-            return
-        capture: Any = self.config.pluginmanager.get_plugin("capturemanager")
-        with capture.global_and_fixture_disabled():
-            reporter.ensure_newline()
-            reporter.write_line(f"dscoreml: {line}")
 
     def pytest_report_header(self) -> list[str]:
         """Versions, engine, decoder and model."""
