@@ -17,13 +17,14 @@ from pytest_dscoreml.conversion.defects import KnownDefect
 from pytest_dscoreml.diverging import Diverging
 from pytest_dscoreml.errors import DscoremlError, UsageError
 from pytest_dscoreml.gate import Gate
-from pytest_dscoreml.options import Settings
-from pytest_dscoreml.parametrizing import COMPARED, GATE, conversions_of
+from pytest_dscoreml.options import RECORD, REPRODUCE, WRITE_BASELINE, Settings
+from pytest_dscoreml.parametrizing import COMPARED, DRAWING, GATE, conversions_of
 from pytest_dscoreml.record import Node, record
 from pytest_dscoreml.replay import Replay
 from pytest_dscoreml.report import ending, properties, terminal
 from pytest_dscoreml.report.failure import REPORTED, failure_text
 from pytest_dscoreml.report.results import Results
+from pytest_dscoreml.reproducing import check_version
 from pytest_dscoreml.run import Run
 from pytest_dscoreml.showing import Showing, progress_of
 
@@ -33,6 +34,8 @@ FAILED, CARRIED, KNOWN = "dscoreml_failed", "dscoreml", "dscoreml_known_defect"
 #: The file of the suite that is about several converters.
 CONVERTERS = Path(suite.__file__).with_name("test_converters.py")
 DEFECT: pytest.StashKey[KnownDefect] = pytest.StashKey()
+#: On a worker: why a test must not be run.
+REFUSED: pytest.StashKey[str] = pytest.StashKey()
 
 
 def start(config: pytest.Config) -> None:
@@ -66,6 +69,13 @@ def _open(config: pytest.Config, settings: Settings) -> Run:
     """A gate, or where a bundle was given its replay."""
     if settings.replay is not None:
         return Replay(settings, settings.replay, progress_of(config))
+    if settings.reproduce is not None:
+        check_version(settings.reproduce)
+        for option, value in ((RECORD, settings.record), (WRITE_BASELINE, settings.write_baseline)):
+            if value is not None:
+                raise UsageError(
+                    f"{option.flag}={value}: {REPRODUCE.flag} runs one example only; leave one of them out"
+                )
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     if settings.record is not None and given is None:
         check_target(settings.record)
@@ -140,9 +150,30 @@ class GateSession:
             pytest.exit(f"worker {node.gateway.id}: {words.splitlines()[0]}", returncode=pytest.ExitCode.USAGE_ERROR)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Only what the collected tests ask for will be converted."""
+        """Only what the collected tests ask for will be converted; and an example is of one test."""
+        self._check_reproduced(session)
         asked = {spec for item in session.items for spec in conversions_of(item)}
         self.gate.wanted = [spec for spec in self.gate.possible if spec in asked]
+
+    def _check_reproduced(self, session: pytest.Session) -> None:
+        blob = self.gate.settings.reproduce
+        drawing = [item for item in session.items if {*DRAWING} & {*getattr(item, "fixturenames", ())}]
+        if blob is None or len(drawing) == 1 or self.config.option.collectonly:
+            return
+        refused = (
+            f"{REPRODUCE.flag}={blob}: an example of one test, and {len(drawing)} that draw are selected; select it "
+            "with -k, as the failure's command does"
+        )
+        if not hasattr(self.config, "workerinput"):
+            raise pytest.UsageError(refused)
+        for item in drawing:  # a worker that ends while it collects is a crash to pytest-xdist
+            item.stash[REFUSED] = refused
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """A test that cannot be given what it was to be given ends with that."""
+        if REFUSED in item.stash:
+            raise UsageError(item.stash[REFUSED])
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
