@@ -204,7 +204,7 @@ class Run(abc.ABC):
         if key not in self._texts:
             names = [recording.utterance.name for recording in self.recordings]
             what = f"transcribing {name or f'{len(probabilities)} steps'} with {decoder.name}"
-            with self.progress.task(what, total=len(names)) as task:
+            with self.progress.task(what, total=len(names), unit="recordings") as task:
                 task.at(names.index(name) + 1 if name in names else 0)
                 self._texts[key] = decoder.decode(probabilities).text
         return self._texts[key]
