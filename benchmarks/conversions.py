@@ -30,6 +30,7 @@ from pytest_dscoreml.conversion.cache import Cache
 from pytest_dscoreml.conversion.convert import Conversion, Converter, convert
 from pytest_dscoreml.conversion.variants import DEEPSPEECH_WINDOW, OUTPUTS, ConversionSpec, default_specs
 from pytest_dscoreml.model.graph import STATIC_STEPS
+from pytest_dscoreml.progress import on_stderr
 
 #: What the project asks for, of the plain calls' time.
 MOST = 0.5
@@ -115,7 +116,7 @@ def product(graphs: Mapping[str, Path], scratch: Path) -> tuple[dict[str, dict[s
         cache=Cache(scratch / "cache"),
         n_steps=STATIC_STEPS,
         longest=LONGEST,
-        progress=lambda line: print(f"# {line}", flush=True),
+        progress=on_stderr(),
     )
     phases, files = {}, {}
     for spec, made in results.items():

@@ -17,6 +17,7 @@ from pytest_dscoreml.conversion.variants import ConversionSpec
 from pytest_dscoreml.model.graph import DYNAMIC_STEPS, STATIC_STEPS, build_graph
 from pytest_dscoreml.model.metadata import Metadata
 from pytest_dscoreml.model.weights import LSTM_BIAS, LSTM_KERNEL, N_CONTEXT, N_INPUT, Weights
+from pytest_dscoreml.progress import on_stderr
 
 #: The longest sequence that is measured; a dynamic ML Program must admit it.
 LONGEST = 4000
@@ -70,7 +71,7 @@ def conversion_path(directory: Path, n_hidden: int, spec: ConversionSpec) -> Pat
         cache=Cache(directory),
         n_steps=STATIC_STEPS,
         longest=LONGEST,
-        progress=lambda line: print(f"# {line}", flush=True),
+        progress=on_stderr(),
     )[spec]
     if isinstance(made, Exception):
         raise made

@@ -25,7 +25,10 @@ class Diverging:
             DscoremlError: the conversion was not made, or an engine refuses it.
         """
         gate, graph = self._gate, self.graph(spec)
-        return Locator(graph, gate.conversion(spec).path, gate.engine(spec), gate.tolerances(spec)).find(fed)
+        path, engine = gate.conversion(spec).path, gate.engine(spec)
+        what = f"looking for the first divergence of {spec}"
+        with gate.progress.task(what, total=len(fed.windows), unit="steps") as task:
+            return Locator(graph, path, engine, gate.tolerances(spec), task).find(fed)
 
     def graph(self, spec: ConversionSpec) -> Graph:
         """The graph that a conversion was made from, with its inner values."""

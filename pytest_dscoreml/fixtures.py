@@ -267,16 +267,31 @@ def dscoreml_settings(dscoreml_gate: Gate) -> settings:
         database=None,
         # One cause shows as several errors (a state, then a probability): the first to be shrunk is enough.
         report_multiple_bugs=False,
+        # For the command that repeats a failure.
+        print_blob=True,
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
     )
 
 
 @pytest.fixture(scope="session")
-def dscoreml_check(dscoreml_settings: settings) -> Callable[[Callable[..., None]], None]:
-    """Runs a function decorated with `given` under the gate's settings."""
+def dscoreml_check(dscoreml_gate: Gate, dscoreml_settings: settings) -> Callable[..., None]:
+    """Runs a function decorated with `given`, or the class of a state machine, under the gate's settings and what it adds.
 
-    def check(holds: Callable[..., None]) -> None:
-        dscoreml_settings(holds)()
+    With `--dscoreml-reproduce`, on that one example.
+    """
+    from hypothesis import settings
+    from hypothesis.stateful import run_state_machine_as_test
+
+    def check(holds: Callable[..., None], **more: Any) -> None:
+        chosen, blob = settings(dscoreml_settings, **more), dscoreml_gate.settings.reproduce
+        if blob is not None:
+            from pytest_dscoreml.reproducing import reproduce
+
+            reproduce(blob, holds, chosen)
+        elif isinstance(holds, type):
+            run_state_machine_as_test(holds, settings=chosen)
+        else:
+            chosen(holds)()
 
     return check
 

@@ -19,7 +19,6 @@ from pytest_dscoreml.conversion.defects import known_defects
 from pytest_dscoreml.conversion.process import Converter
 from pytest_dscoreml.conversion.variants import ConversionSpec, select, unavailable
 from pytest_dscoreml.engines.protocol import Floats, Outputs
-from pytest_dscoreml.engines.streaming import recognise
 from pytest_dscoreml.engines.tensorflow import TensorFlowEngine
 from pytest_dscoreml.errors import AudioError, ConversionError, ModelError, UsageError
 from pytest_dscoreml.files import sha256
@@ -28,6 +27,7 @@ from pytest_dscoreml.model.demo import DEMO, Utterance, demo_speech
 from pytest_dscoreml.model.loading import load_model
 from pytest_dscoreml.model.metadata import Metadata
 from pytest_dscoreml.options import COMPRESS, CONVERTER, TARGET, Settings
+from pytest_dscoreml.progress import Progress
 from pytest_dscoreml.run import Recording, Run
 from pytest_dscoreml.speech.audio import read_wav
 from pytest_dscoreml.speech.decoding import Decoder, choose_decoder
@@ -44,16 +44,20 @@ class Gate(Run):
     Args:
         settings: the options.
         failed: conversions that are known to fail, with the reason, from the process that tried.
+        progress: is told of what takes long, opening included.
 
     Raises:
         UsageError: something that was asked for cannot be used; everything cheap is checked here, before any test.
     """
 
-    def __init__(self, settings: Settings, failed: Mapping[str, str] | None = None) -> None:
-        super().__init__(settings)
+    def __init__(
+        self, settings: Settings, failed: Mapping[str, str] | None = None, progress: Progress | None = None
+    ) -> None:
+        super().__init__(settings, progress)
         self.cache = Cache(settings.cache_dir)
-        self.converters = _labelled(settings)
-        self.versions = {label: converter.versions() for label, converter in self.converters.items()}
+        with self.progress.task("asking the converter for its versions"):
+            self.converters = _labelled(settings)
+            self.versions = {label: converter.versions() for label, converter in self.converters.items()}
         self.defects = known_defects(settings.xfails)
         plain = select(settings.variants, settings.targets, settings.precisions)
         chosen = [dataclasses.replace(spec, converter=label) for spec in plain for label in self.converters]
@@ -61,11 +65,12 @@ class Gate(Run):
         self.specs = tuple(spec for spec in chosen if spec not in missing)
         self.compressed, lacking = self._compressed()
         self.unavailable = {**missing, **lacking}
-        self.model = load_model(
-            settings.model, exports=self.cache.directory / "graphs", metadata=_metadata(settings.alphabet)
-        )
+        with self.progress.task(f"opening the model {settings.model[0]}"):
+            self.model = load_model(
+                settings.model, exports=self.cache.directory / "graphs", metadata=_metadata(settings.alphabet)
+            )
         self._check_alphabet()
-        self.recordings = tuple(map(self._recording, self._utterances()))
+        self.recordings = self._read_recordings()
         self.decoders = self._choose_decoders()
         self.wanted = self.specs
         self._failed = dict(failed or {})
@@ -127,6 +132,15 @@ class Gate(Run):
         labels = [None if taken[path.name] == 1 else path.absolute().as_posix() for path in paths]
         return (*demo, *(Utterance(path, None, label) for path, label in zip(paths, labels)))
 
+    def _read_recordings(self) -> tuple[Recording, ...]:
+        utterances = self._utterances()
+        read = []
+        with self.progress.task("reading recordings", total=len(utterances)) as task:
+            for number, utterance in enumerate(utterances, start=1):
+                task.at(number, doing=utterance.name)
+                read.append(self._recording(utterance))
+        return tuple(read)
+
     def _recording(self, utterance: Utterance) -> Recording:
         samples = read_wav(utterance.path, sample_rate=self.model.metadata.sample_rate)
         frames = self.features(samples)
@@ -178,12 +192,12 @@ class Gate(Run):
     def expected(self, recording: Recording) -> Outputs:
         """The reference's outputs for the whole of a recording, computed once."""
         if recording not in self._expected:
-            self._expected[recording] = recognise(self.reference, recording.windows)
+            self._expected[recording] = self._recognised(self.reference, recording, "TensorFlow")
         return self._expected[recording]
 
     def expected_text(self, recording: Recording, decoder: Decoder) -> str:
         """What a decoder makes of the reference's probabilities."""
-        return self.text(self.expected(recording).logits, decoder)
+        return self.text(self.expected(recording).logits, decoder, recording.utterance.name)
 
     # -- conversions --------------------------------------------------------------------------------------------------
 

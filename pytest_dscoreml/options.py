@@ -5,8 +5,11 @@ Nothing heavy is imported: pytest reads this module wherever the plugin is insta
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +54,29 @@ class Option:
     def ini(self) -> str:
         """In the ini file, and as the attribute of pytest's options."""
         return f"{PREFIX}_{self.name.replace('-', '_')}"
+
+
+@dataclass(frozen=True)
+class Blob:
+    """One example of a test as Hypothesis packs it: the version of Hypothesis, which alone can read it, and the text."""
+
+    version: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.version}:{self.text}"
+
+    @classmethod
+    def parse(cls, text: str) -> Blob:
+        """Of VERSION:BLOB, as `str` gives it; raises ValueError with what was expected."""
+        version, _, blob = text.partition(":")
+        try:
+            fits = bool(re.fullmatch(r"\d+(\.\w+)*", version) and base64.b64decode(blob, validate=True))
+        except binascii.Error:
+            fits = False
+        if not fits:
+            raise ValueError("VERSION:BLOB, as a failure shows it")
+        return cls(version, blob)
 
 
 def _whole(minimum: int) -> Callable[[str], int]:
@@ -202,6 +228,13 @@ LM_BETA = Option("lm-beta", "the scorer's bonus for each word", "NUMBER", "1.183
 BEAM_WIDTH = Option("beam-width", "beams kept in decoding (default: the model's own, 500)", "N", None, _whole(1))
 MAX_STEPS = Option("max-steps", "longest sequence that Hypothesis draws", "N", "64", _whole(2))
 MAX_EXAMPLES = Option("max-examples", "sequences drawn for each promise and conversion", "N", "10", _whole(1))
+REPRODUCE = Option(
+    "reproduce",
+    "the one example that a failure shows, of the one test that is selected, in place of drawing any",
+    "VERSION:BLOB",
+    None,
+    Blob.parse,
+)
 XFAILS = Option(
     "xfails",
     "a TOML file of known defects of the converter, beside those that come with the package: what they break is expected "
@@ -261,6 +294,7 @@ OPTIONS = (
     BEAM_WIDTH,
     MAX_STEPS,
     MAX_EXAMPLES,
+    REPRODUCE,
     XFAILS,
     REPORT,
     BASELINE,
@@ -369,6 +403,7 @@ class Settings:
     beam_width: Optional[int]
     max_steps: int
     max_examples: int
+    reproduce: Optional[Blob]
     xfails: tuple[Path, ...]
     report: Optional[Path]
     baseline: Optional[Path]
@@ -422,6 +457,7 @@ class Settings:
             beam_width=given[BEAM_WIDTH.name],
             max_steps=given[MAX_STEPS.name],
             max_examples=given[MAX_EXAMPLES.name],
+            reproduce=given[REPRODUCE.name],
             xfails=tuple(map(Path, given[XFAILS.name])),
             report=path(REPORT),
             baseline=path(BASELINE),

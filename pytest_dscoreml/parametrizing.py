@@ -29,6 +29,9 @@ MARKER_HELP = (
     "variants, targets and precisions; what is left out stays unrestricted"
 )
 
+#: The fixtures that run drawn examples, or one that is given.
+DRAWING = ("dscoreml_drawn", "dscoreml_check")
+
 #: The fixtures of which a test gets every one in turn.
 PARAMETRIZED = (
     "dscoreml_conversion",

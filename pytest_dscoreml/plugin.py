@@ -12,6 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.add_options(parser)
 
 
+@pytest.hookimpl(trylast=True)  # after pytest's terminal reporter is there, which the session writes to from the start
 def pytest_configure(config: pytest.Config) -> None:
     """Register fixtures and marker; start a session only where a model was named."""
     config.addinivalue_line("markers", parametrizing.MARKER_HELP)

@@ -95,7 +95,8 @@ class Record:
         if not made:
             self._said = "no bundle was written: no conversion was made"
             return
-        written = write_bundle(self._directory, self._staging, _facts(gate), made)
+        with gate.progress.task(f"writing the bundle {self._directory}"):
+            written = write_bundle(self._directory, self._staging, _facts(gate), made)
         missing = len(gate.specs) - len(made)
         self._is_written = True
         self._said = (

@@ -33,6 +33,7 @@ from pytest_dscoreml.options import (
     WRITE_BASELINE,
     Settings,
 )
+from pytest_dscoreml.progress import Progress
 from pytest_dscoreml.run import Recording, Replayed, Run
 from pytest_dscoreml.speech.ds_decoder import DsDecoder, is_installed
 from pytest_dscoreml.speech.greedy import GreedyDecoder
@@ -59,6 +60,7 @@ class Replay(Run):
     Args:
         settings: the options, with the bundle's directory.
         directory: of the bundle.
+        progress: is told of what takes long, reading the bundle included.
 
     Attributes:
         bundle: what was recorded.
@@ -69,10 +71,11 @@ class Replay(Run):
 
     no_recording = "the bundle holds no recording; record it again with --dscoreml-audio"
 
-    def __init__(self, settings: Settings, directory: Path) -> None:
+    def __init__(self, settings: Settings, directory: Path, progress: Progress | None = None) -> None:
         _refuse_what_means_nothing(settings, directory)
-        super().__init__(settings)
-        self.bundle = read_bundle(directory)
+        super().__init__(settings, progress)
+        with self.progress.task(f"reading the bundle {directory}"):
+            self.bundle = read_bundle(directory)
         recorded = self.bundle.settings
         # Reports show what the sequences and recordings were made with, not what this run would make others with.
         self.settings = dataclasses.replace(

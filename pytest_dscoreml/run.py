@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from pytest_dscoreml.conversion.defects import KnownDefect
 from pytest_dscoreml.conversion.variants import ConversionSpec, Variant
 from pytest_dscoreml.engines.choosing import engine_name, open_engine
 from pytest_dscoreml.engines.protocol import Engine, Floats, Outputs
-from pytest_dscoreml.engines.streaming import recognise
+from pytest_dscoreml.engines.streaming import Stream
 from pytest_dscoreml.errors import ConversionError
 from pytest_dscoreml.model.demo import Utterance
 from pytest_dscoreml.model.loading import Model
 from pytest_dscoreml.options import Settings
+from pytest_dscoreml.progress import Progress
 from pytest_dscoreml.runtime import ReferenceModel
 from pytest_dscoreml.speech.transcription import Decoder
 
@@ -62,7 +63,7 @@ class Run(abc.ABC):
         recorder: takes what goes into a bundle.
         replayed: the bundle that this run is of; None where it is of a model.
         wanted: the conversions that will be asked for: the first to be asked for has all of them made, in one process.
-        progress: takes a line when something begins that takes long.
+        progress: is told of what takes long.
     """
 
     model: Model
@@ -77,11 +78,11 @@ class Run(abc.ABC):
     replayed: Replayed | None = None
     wanted: Sequence[ConversionSpec]
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
         self.settings = settings
         self.engine_name = engine_name(settings.engine)
         self.recorder = Recorder()
-        self.progress: Callable[[str], None] = lambda line: None
+        self.progress = Progress() if progress is None else progress
         self._conversions: dict[ConversionSpec, Conversion | ConversionError] = {}
         self._files: dict[ConversionSpec, ReferenceModel] = {}
         self._engines: dict[ConversionSpec, Engine] = {}
@@ -180,15 +181,32 @@ class Run(abc.ABC):
     def obtained(self, spec: ConversionSpec, recording: Recording) -> Outputs:
         """A conversion's outputs for the whole of a recording, computed once."""
         if (spec, recording) not in self._obtained:
-            self._obtained[spec, recording] = recognise(self.engine(spec), recording.windows)
+            self._obtained[spec, recording] = self._recognised(self.engine(spec), recording, str(spec))
         return self._obtained[spec, recording]
 
-    def text(self, probabilities: Floats, decoder: Decoder) -> str:
+    def _recognised(self, engine: Engine, recording: Recording, what: str) -> Outputs:
+        """An engine's outputs for the whole of a recording; `what` it runs."""
+        stream, windows, done = Stream(engine), recording.windows, 0
+        named = f"running {what} on {recording.utterance.name}"
+        with self.progress.task(named, total=len(windows), unit="steps") as task:
+            # An engine that takes any number of steps has one call.
+            task.at(doing="" if engine.n_steps else f"{len(windows)} steps at once")
+            for chunk in stream.feed_chunks(windows):
+                done += len(chunk.logits)
+                task.at(done)
+        return stream.outputs
+
+    def text(self, probabilities: Floats, decoder: Decoder, name: str = "") -> str:
         """What a decoder makes of probabilities [T, classes]; the same ones, bit for bit, are decoded once.
 
-        Decoding takes far longer than all the rest, and several conversions often give the very same numbers.
+        Decoding takes far longer than all the rest, and several conversions often give the very same numbers. `name` is
+        that of the recording, for those who wait.
         """
         key = (decoder.name, hashlib.sha256(np.ascontiguousarray(probabilities).tobytes()).hexdigest())
         if key not in self._texts:
-            self._texts[key] = decoder.decode(probabilities).text
+            names = [recording.utterance.name for recording in self.recordings]
+            what = f"transcribing {name or f'{len(probabilities)} steps'} with {decoder.name}"
+            with self.progress.task(what, total=len(names), unit="recordings") as task:
+                task.at(names.index(name) + 1 if name in names else 0)
+                self._texts[key] = decoder.decode(probabilities).text
         return self._texts[key]

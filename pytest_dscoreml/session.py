@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,16 @@ from pytest_dscoreml.conversion.defects import KnownDefect
 from pytest_dscoreml.diverging import Diverging
 from pytest_dscoreml.errors import DscoremlError, UsageError
 from pytest_dscoreml.gate import Gate
-from pytest_dscoreml.options import Settings
-from pytest_dscoreml.parametrizing import COMPARED, GATE, conversions_of
+from pytest_dscoreml.options import RECORD, REPRODUCE, WRITE_BASELINE, Settings
+from pytest_dscoreml.parametrizing import COMPARED, DRAWING, GATE, conversions_of
 from pytest_dscoreml.record import Node, record
 from pytest_dscoreml.replay import Replay
 from pytest_dscoreml.report import ending, properties, terminal
 from pytest_dscoreml.report.failure import REPORTED, failure_text
 from pytest_dscoreml.report.results import Results
+from pytest_dscoreml.reproducing import check_version
 from pytest_dscoreml.run import Run
+from pytest_dscoreml.showing import Showing, progress_of
 
 #: Under which name workers of pytest-xdist get the failed conversions, and reports carry what was measured, and the id of
 #: the known defect that the test was expected to show.
@@ -31,6 +34,8 @@ FAILED, CARRIED, KNOWN = "dscoreml_failed", "dscoreml", "dscoreml_known_defect"
 #: The files of the suite that are about several converters, and about compressed weights.
 CONVERTERS, COMPRESSION = (Path(suite.__file__).with_name(f"test_{name}.py") for name in ("converters", "compression"))
 DEFECT: pytest.StashKey[KnownDefect] = pytest.StashKey()
+#: On a worker: why a test must not be run.
+REFUSED: pytest.StashKey[str] = pytest.StashKey()
 
 
 def start(config: pytest.Config) -> None:
@@ -51,17 +56,30 @@ def start(config: pytest.Config) -> None:
     config.stash[GATE] = gate
     config.pluginmanager.register(GateSession(config, gate, after), "dscoreml-session")
     directory = Path(str((suite if gate.replayed is None else replay_suite).__file__)).parent
+    names = [spec.name for spec in gate.specs]
+
+    def is_ours(file: str, test: str) -> bool:
+        return Path(os.path.normpath(config.rootpath / file)).parent == directory or any(name in test for name in names)
+
+    config.pluginmanager.register(Showing(gate.progress, is_ours), "dscoreml-showing")
     config.pluginmanager.register(BuiltInSuite(config, directory, settings.suite), "dscoreml-suite")
 
 
 def _open(config: pytest.Config, settings: Settings) -> Run:
     """A gate, or where a bundle was given its replay."""
     if settings.replay is not None:
-        return Replay(settings, settings.replay)
+        return Replay(settings, settings.replay, progress_of(config))
+    if settings.reproduce is not None:
+        check_version(settings.reproduce)
+        for option, value in ((RECORD, settings.record), (WRITE_BASELINE, settings.write_baseline)):
+            if value is not None:
+                raise UsageError(
+                    f"{option.flag}={value}: {REPRODUCE.flag} runs one example only; leave one of them out"
+                )
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     if settings.record is not None and given is None:
         check_target(settings.record)
-    gate = Gate(settings, failed=None if given is None else given.get(FAILED))
+    gate = Gate(settings, failed=None if given is None else given.get(FAILED), progress=progress_of(config))
     if settings.record is not None:
         record(config, gate, settings.record)
     return gate
@@ -77,22 +95,11 @@ class GateSession:
         self.results = Results()
         # A bundle has no graph whose inner values could be asked for.
         self.diverging = Diverging(gate) if isinstance(gate, Gate) else None
-        gate.progress = self._show
 
     @property
     def _is_controller(self) -> bool:
         """Whether this process only hands tests to workers of pytest-xdist."""
         return bool(getattr(self.config.option, "tx", None)) and not hasattr(self.config, "workerinput")
-
-    def _show(self, line: str) -> None:
-        """Progress of long work, on the terminal of whoever has one."""
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is None or reporter.verbosity < 0 or hasattr(self.config, "workerinput"):
-            return
-        capture: Any = self.config.pluginmanager.get_plugin("capturemanager")
-        with capture.global_and_fixture_disabled():
-            reporter.ensure_newline()
-            reporter.write_line(f"dscoreml: {line}")
 
     def pytest_report_header(self) -> list[str]:
         """Versions, engine, decoder and model."""
@@ -144,9 +151,30 @@ class GateSession:
             pytest.exit(f"worker {node.gateway.id}: {words.splitlines()[0]}", returncode=pytest.ExitCode.USAGE_ERROR)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Only what the collected tests ask for will be converted."""
+        """Only what the collected tests ask for will be converted; and an example is of one test."""
+        self._check_reproduced(session)
         asked = {spec for item in session.items for spec in conversions_of(item)}
         self.gate.wanted = [spec for spec in self.gate.possible if spec in asked]
+
+    def _check_reproduced(self, session: pytest.Session) -> None:
+        blob = self.gate.settings.reproduce
+        drawing = [item for item in session.items if {*DRAWING} & {*getattr(item, "fixturenames", ())}]
+        if blob is None or len(drawing) == 1 or self.config.option.collectonly:
+            return
+        refused = (
+            f"{REPRODUCE.flag}={blob}: an example of one test, and {len(drawing)} that draw are selected; select it "
+            "with -k, as the failure's command does"
+        )
+        if not hasattr(self.config, "workerinput"):
+            raise pytest.UsageError(refused)
+        for item in drawing:  # a worker that ends while it collects is a crash to pytest-xdist
+            item.stash[REFUSED] = refused
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """A test that cannot be given what it was to be given ends with that."""
+        if REFUSED in item.stash:
+            raise UsageError(item.stash[REFUSED])
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

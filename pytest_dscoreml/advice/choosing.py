@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_dscoreml.advice.measuring import Errors
 from pytest_dscoreml.advice.ranking import OperationLoss
 from pytest_dscoreml.advice.simulation import Simulation
-
-_SAID_EVERY = 5.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,6 @@ class Chooser:
     def __init__(self, simulation: Simulation, rows: Sequence[OperationLoss]) -> None:
         self._simulation = simulation
         self._rows = rows
-        self._said = time.monotonic()
 
     def first(self, count: int) -> Choice:
         """The so many that lose most."""
@@ -50,24 +46,26 @@ class Chooser:
         An operation in float32 between others in float16 still reads what they rounded: so the first few of the ranking may
         bring nothing until the one after them is kept too, and some that lose much alone bring nothing at all.
         """
-        # All of them lose nothing, so this ends.
-        choice = next(
-            found
-            for found in map(self.first, range(len(self._rows) + 1))
-            if found.errors.loss <= goal or self._all(found)
-        )
-        for row in reversed(choice.kept):
-            fewer = tuple(one for one in choice.kept if one is not row)
-            errors = self._errors(fewer)
-            if errors.loss <= goal:
-                choice = Choice(fewer, errors)
-        return choice
+        with self._simulation.progress.task("choosing what to keep in float32", unit="operations") as task:
+
+            def told(count: int) -> Choice:
+                task.at(doing=f"float16 in all but {count}")
+                return self.first(count)
+
+            # All of them lose nothing, so this ends.
+            candidates = map(told, range(len(self._rows) + 1))
+            choice = next(found for found in candidates if found.errors.loss <= goal or self._all(found))
+            tried = choice.kept[::-1]
+            for number, row in enumerate(tried, start=1):
+                task.at(number, "trying to keep one less in float32", total=len(tried))
+                fewer = tuple(one for one in choice.kept if one is not row)
+                errors = self._errors(fewer)
+                if errors.loss <= goal:
+                    choice = Choice(fewer, errors)
+            return choice
 
     def _all(self, choice: Choice) -> bool:
         return len(choice.kept) == len(self._rows)
 
     def _errors(self, kept: Sequence[OperationLoss]) -> Errors:
-        if time.monotonic() - self._said > _SAID_EVERY:
-            self._said = time.monotonic()
-            self._simulation.progress(f"float16 in all but {len(kept)} operations")
         return self._simulation.errors({row.result for row in self._rows} - {row.result for row in kept})

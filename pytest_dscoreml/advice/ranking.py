@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,9 +11,6 @@ from pytest_dscoreml.advice.simulation import Simulation
 from pytest_dscoreml.conversion.describe import Selectable
 from pytest_dscoreml.runtime.mixed import can_be_half
 from pytest_dscoreml.runtime.program import LOOPS, Block, Program, Step
-
-#: Seconds between two lines of progress.
-_SAID_EVERY = 5.0
 
 
 @dataclass(frozen=True)
@@ -76,25 +72,24 @@ def ranked(
         total: the errors of float16 throughout.
     """
     steps = candidates(simulation.engine.model.program, known)
-    rows, said = [], time.monotonic()
-    for number, (step, loop) in enumerate(steps, start=1):
-        if time.monotonic() - said > _SAID_EVERY:
-            said = time.monotonic()
-            simulation.progress(f"one operation at a time in float16: {number} of {len(steps)}, {step.name}")
-        result = step.outputs[0].name
-        errors = simulation.errors({result})
-        share = errors.loss / total.loss if math.isfinite(total.loss) and total.loss else None
-        rows.append(
-            OperationLoss(
-                name=step.name,
-                result=result,
-                selector=known[result].name,
-                makers=makers.get(result, ()),
-                op=step.op,
-                loop=loop,
-                node=nodes.get(result, ""),
-                errors=errors,
-                share=share,
+    rows = []
+    with simulation.progress.task("one operation at a time in float16", total=len(steps)) as task:
+        for number, (step, loop) in enumerate(steps, start=1):
+            task.at(number, doing=step.name)
+            result = step.outputs[0].name
+            errors = simulation.errors({result})
+            share = errors.loss / total.loss if math.isfinite(total.loss) and total.loss else None
+            rows.append(
+                OperationLoss(
+                    name=step.name,
+                    result=result,
+                    selector=known[result].name,
+                    makers=makers.get(result, ()),
+                    op=step.op,
+                    loop=loop,
+                    node=nodes.get(result, ""),
+                    errors=errors,
+                    share=share,
+                )
             )
-        )
     return sorted(rows, key=lambda row: -row.errors.loss)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pytest_dscoreml.advice.measuring import Errors, measure
 from pytest_dscoreml.agreement.tolerances import Tolerances
 from pytest_dscoreml.engines.protocol import Engine, Outputs
 from pytest_dscoreml.engines.reference import ReferenceEngine
 from pytest_dscoreml.engines.streaming import Fed, recognise
+from pytest_dscoreml.progress import Progress
 from pytest_dscoreml.runtime.mixed import with_half_operations
 
 
@@ -22,7 +23,7 @@ class Simulation:
 
     Args:
         tolerances: those of float16.
-        progress: takes a line when something begins that takes long.
+        progress: is told of what takes long.
     """
 
     def __init__(
@@ -30,11 +31,11 @@ class Simulation:
         engine: ReferenceEngine,
         sequences: Mapping[str, Fed],
         tolerances: Tolerances,
-        progress: Callable[[str], None] = lambda line: None,
+        progress: Progress | None = None,
     ) -> None:
         self.engine = engine
         self.sequences = sequences
-        self.progress = progress
+        self.progress = Progress() if progress is None else progress
         self._tolerances = tolerances
         self.expected = self.run(engine)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
 DEFAULT = "dynamic-mlprogram-float16"
@@ -84,7 +83,6 @@ def run(given: argparse.Namespace) -> int:
 
     chosen = opening.specs(given.conversion or [DEFAULT])
     gate = opening.open_gate(given, given.audio, engine="reference")
-    gate.progress = lambda line: print(line, file=sys.stderr)
     gate.wanted = ()
     advising = Advising(gate, steps=given.steps)
     advices = [advising.advise(spec, keep=given.keep, goal=given.goal) for spec in chosen]

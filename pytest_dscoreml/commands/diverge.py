@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 #: Exit status where something departs.
@@ -48,7 +47,6 @@ def run(given: argparse.Namespace) -> int:
 
     chosen = opening.specs(given.conversion) if given.conversion else list(default_specs())
     gate = opening.open_gate(given, given.audio, engine=given.engine)
-    gate.progress = lambda line: print(line, file=sys.stderr)
     gate.wanted = chosen
     zeros = State.zeros(gate.model.geometry)
     fed = {recording.utterance.name: Fed(recording.windows, zeros) for recording in gate.recordings}

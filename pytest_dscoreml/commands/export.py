@@ -53,6 +53,7 @@ def run(given: argparse.Namespace) -> None:
     from pytest_dscoreml.model.graph import check_alphabet
     from pytest_dscoreml.model.loading import serialized_graph
     from pytest_dscoreml.model.metadata import Metadata
+    from pytest_dscoreml.progress import on_stderr
 
     if not 1 <= given.export_beam_width <= LARGEST_INT32:
         raise UsageError(f"--export_beam_width {given.export_beam_width}: expected a whole number from 1, of 32 bits")
@@ -64,9 +65,11 @@ def run(given: argparse.Namespace) -> None:
         )
     metadata = Metadata(beam_width=given.export_beam_width, alphabet=alphabet, language=given.export_language)
     path = given.export_dir / GRAPH_NAME
-    weights = read_checkpoint(prefix)
-    check_alphabet(metadata, weights.geometry, source=f"checkpoint {prefix}")
-    data = serialized_graph(weights, metadata, n_steps=given.n_steps)
+    with on_stderr().task(f"reading checkpoint {prefix}") as task:
+        weights = read_checkpoint(prefix)
+        check_alphabet(metadata, weights.geometry, source=f"checkpoint {prefix}")
+        task.at(what="making the graph")
+        data = serialized_graph(weights, metadata, n_steps=given.n_steps)
     try:
         write_whole(path, data)
     except OSError as error:

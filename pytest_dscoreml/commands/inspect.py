@@ -26,12 +26,16 @@ def run(given: argparse.Namespace) -> None:
         UsageError: a file cannot be used.
     """
     from pytest_dscoreml.inspection import CORE_ML_SUFFIXES, describe, inspect_inputs
+    from pytest_dscoreml.progress import on_stderr
 
     if given.graph is None:
-        print("\n".join(describe(given.path)))
+        with on_stderr().task(f"reading {given.path}"):
+            lines = describe(given.path)
+        print("\n".join(lines))
         return
     if given.path.suffix not in CORE_ML_SUFFIXES:
         raise UsageError(f"--graph goes with a converted model; {given.path} is no .mlmodel or .mlpackage")
-    inputs = [f"input   {inspected}" for inspected in inspect_inputs(given.path, given.graph)]
-    outputs = [line for line in describe(given.path) if line.startswith("output")]
+    with on_stderr().task(f"reading {given.path} and {given.graph}"):
+        inputs = [f"input   {inspected}" for inspected in inspect_inputs(given.path, given.graph)]
+        outputs = [line for line in describe(given.path) if line.startswith("output")]
     print("\n".join([*inputs, *outputs]))

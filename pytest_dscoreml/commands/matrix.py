@@ -23,7 +23,10 @@ def run(given: argparse.Namespace) -> None:
     Raises:
         UsageError: there are no reports, or one cannot be read.
     """
+    from pytest_dscoreml.progress import on_stderr
     from pytest_dscoreml.report import matrix
 
     render = {"markdown": matrix.to_markdown, "json": matrix.to_json, "html": matrix.to_html}[given.format]
-    print(render(matrix.read_runs(given.directory)), end="")
+    with on_stderr().task(f"reading the reports in {given.directory}"):
+        table = render(matrix.read_runs(given.directory))
+    print(table, end="")

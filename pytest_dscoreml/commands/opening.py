@@ -58,6 +58,7 @@ def open_gate(given: argparse.Namespace, audio: list[str], **more: Any) -> Gate:
     """
     from pytest_dscoreml.gate import Gate
     from pytest_dscoreml.options import OPTIONS, Settings
+    from pytest_dscoreml.progress import on_stderr
 
     values: dict[str, Any] = {"model": (given.model,), "audio": tuple(audio), **more}
     for option in OPTIONS:
@@ -68,4 +69,4 @@ def open_gate(given: argparse.Namespace, audio: list[str], **more: Any) -> Gate:
             except ValueError as error:
                 raise UsageError(f"--{option.name} {text}: expected {error}") from None
             values[option.name] = (value,) if option.multiple else value
-    return Gate(Settings.from_values(values))
+    return Gate(Settings.from_values(values), progress=on_stderr())

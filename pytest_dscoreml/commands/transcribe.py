@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -64,7 +63,6 @@ def run(given: argparse.Namespace) -> None:
     chosen = opening.specs(names)
     engine = "reference" if given.engine == "tensorflow" else given.engine
     gate = opening.open_gate(given, [given.audio], engine=engine, scorer=given.scorer)
-    gate.progress = lambda line: print(line, file=sys.stderr)
     gate.wanted = chosen
     recording = gate.recordings[-1]
     timed = []
@@ -85,20 +83,22 @@ def _transcribe(gate: Gate, engine: Engine, name: str, recording: Recording) -> 
 
     print(name)
     # Whatever is set up at a first call is no part of the time.
-    Stream(engine).feed(recording.windows)
+    with gate.progress.task(f"running {name} once before"):
+        Stream(engine).feed(recording.windows)
     stream, alphabet, milliseconds = Stream(engine), gate.model.metadata.alphabet, gate.model.metadata.feature_win_step
     taken, calls = 0.0, 0
     chunks = stream.feed_chunks(recording.windows)
     while True:
-        begun = time.monotonic()
-        chunk = next(chunks, None)
-        taken += time.monotonic() - begun
+        with gate.progress.task(f"running {name}"):
+            begun = time.monotonic()
+            chunk = next(chunks, None)
+            taken += time.monotonic() - begun
         if chunk is None:
             break
         calls += 1
         rows = stream.outputs.logits
         print(f"  {len(rows) * milliseconds / 1000:6.2f} s  {collapse(greedy_path(rows), alphabet)}", flush=True)
     for decoder in gate.decoders:
-        print(f"  {decoder.name}: {gate.text(stream.outputs.logits, decoder)}")
+        print(f"  {decoder.name}: {gate.text(stream.outputs.logits, decoder, recording.utterance.name)}")
     fed = "whole" if engine.n_steps is None else f"{engine.n_steps} steps a call"
     return _Timed(name, fed, calls, taken)

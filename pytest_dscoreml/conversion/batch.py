@@ -1,6 +1,6 @@
 """One run of the worker: hands it a batch of jobs, follows what it answers, and checks every word of it.
 
-Imports the standard library and `conversion.describe` only.
+Imports the standard library, `conversion.describe`, `progress` and the errors only.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Union
+from typing import Any, Union
 
 from pytest_dscoreml.conversion.describe import Interface, Selectable, op_counts_from_json, selectable_from_json
 from pytest_dscoreml.errors import ConversionError
+from pytest_dscoreml.progress import Task
 
-HEARTBEAT_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 _LOG_LINES = 15
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Batch:
     converter: str
     jobs: Sequence[Job]
     folder: Path
-    progress: Progress
+    task: Task
     at: Job | None = None
     fault: str = ""
     _phase: str = "start"
@@ -85,7 +83,7 @@ class Batch:
         answers.touch()
         request = self.folder / "request.json"
         request.write_text(json.dumps(self._request(answers), indent=1), encoding="utf-8")
-        self.progress(f"starting the converter ({self.converter})")
+        self.task.at(0, f"starting the converter ({self.converter})")
         with (self.folder / "log.txt").open("wb") as log:
             try:
                 process = subprocess.Popen(
@@ -126,7 +124,7 @@ class Batch:
         return {"answers": str(answers), "jobs": jobs}
 
     def _follow(self, process: subprocess.Popen[bytes], answers: Path) -> Generator[Outcome, None, None]:
-        begun = heard = beaten = time.monotonic()
+        heard = time.monotonic()
         rest = b""
         with answers.open("rb") as file:
             while True:
@@ -134,11 +132,11 @@ class Batch:
                 *lines, rest = (rest + file.read()).split(b"\n")
                 now = time.monotonic()
                 for line in lines:
-                    heard = beaten = now
+                    heard = now
                     outcome = self._answer(line)
                     if outcome is not None:
                         yield outcome
-                        heard = beaten = time.monotonic()
+                        heard = time.monotonic()
                 if len(self._answered) == len(self.jobs):
                     return  # what the process still does on its way out (seconds, with TensorFlow) is of no interest
                 if status is not None:
@@ -149,9 +147,6 @@ class Batch:
                         f"gave no sign for {self.timeout_seconds:g} s{self._where()} and was stopped" + self._log()
                     )
                     return
-                if now - beaten > HEARTBEAT_SECONDS:
-                    beaten = now
-                    self.progress(f"{self._activity()}, {now - begun:.0f} s since the start")
                 time.sleep(_POLL_SECONDS)
 
     def _ended(self, status: int) -> None:
@@ -165,15 +160,6 @@ class Batch:
     def _where(self) -> str:
         return f" in {self.at.name} ({self._phase})" if self.at is not None else ""
 
-    def _activity(self) -> str:
-        if self.at is None:
-            return "the converter imports TensorFlow and coremltools"
-        return f"{self._job_line()}: {self._phase}"
-
-    def _job_line(self) -> str:
-        assert self.at is not None
-        return f"converting {self.at.name} ({len(self._answered) + 1} of {len(self.jobs)})"
-
     def _log(self) -> str:
         return quoted((self.folder / "log.txt").read_bytes())
 
@@ -184,16 +170,15 @@ class Batch:
             raise _NonsenseError(f"{_shortened(line)} is not JSON") from None
         event = answer.get("event") if isinstance(answer, dict) else None
         if event == "started":
-            self.progress(self._activity())
+            self.task.at(0, "the converter imports TensorFlow and coremltools")
         elif event == "versions":
             self._versions = {name: _text(answer, name) for name in ("coremltools", "tensorflow")}
         elif event == "finished":
             self._finished = True
         elif event == "phase":
-            job, self._phase = self._job(answer), _text(answer, "phase")
-            if job is not self.at:  # later phases show in the lines that tell how long it takes
-                self.at = job
-                self.progress(self._job_line())
+            self.at, self._phase = self._job(answer), _text(answer, "phase")
+            number, total = len(self._answered) + 1, len(self.jobs)
+            self.task.at(number, f"converting {self.at.name}", total=total, doing=self._phase)
         elif event == "failed" and answer.get("job") is None:
             self.fault = f"cannot be used: {_raised(answer)}"
         elif event == "failed":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Union
 
-from pytest_dscoreml.conversion.batch import Done, Job, Progress
+from pytest_dscoreml.conversion.batch import Done, Job
 from pytest_dscoreml.conversion.cache import Cache, DamagedEntryError, Entry, key_of, unusable
 from pytest_dscoreml.conversion.compression import Compression
 from pytest_dscoreml.conversion.describe import Interface, Selectable, op_counts_from_json, selectable_from_json
@@ -20,6 +20,7 @@ from pytest_dscoreml.conversion.process import WORKER, Converter
 from pytest_dscoreml.conversion.variants import DEEPSPEECH_WINDOW, OUTPUTS, ConversionSpec
 from pytest_dscoreml.errors import ConversionError, UsageError
 from pytest_dscoreml.files import sha256
+from pytest_dscoreml.progress import Progress, Task
 
 __all__ = ["Conversion", "Converter", "convert"]
 
@@ -69,7 +70,7 @@ def convert(
     cache: Cache,
     n_steps: int,
     longest: int,
-    progress: Progress = lambda line: None,
+    progress: Progress | None = None,
     window: tuple[int, int] = DEEPSPEECH_WINDOW,
 ) -> _Results:
     """Each spec's conversion, or the error it ended in; in the order of `specs`. One failure does not stop the others.
@@ -78,8 +79,7 @@ def convert(
 
     `graphs` holds the frozen .pb of "static" and "dynamic", as far as the specs start from them; `n_steps` is what
     `pinned` is pinned to, `longest` the number of steps a dynamic ML Program must admit (see `range_upper_bound`),
-    `window` the height and width of a context window. `progress` gets short lines when something begins, and while it
-    takes long.
+    `window` the height and width of a context window. `progress` is told where it is, as one task.
 
     Raises:
         UsageError: if the converter cannot be used at all, a graph is missing, or the cache cannot be written to.
@@ -92,21 +92,21 @@ def convert(
     plans = _plans(graphs, first, converter=converter, n_steps=n_steps, longest=longest, window=window)
     try:
         cache.sweep()
-        results = dict(_find_or_make(plans, converter, cache, progress))
-        for spec in compressed:
-            base = results[spec.uncompressed]
-            if isinstance(base, ConversionError):
-                results[spec] = ConversionError(f"{spec.name}: there is nothing to compress: {base}")
-        plans = [
-            _compressing(spec, graphs[spec.graph], results, converter) for spec in compressed if spec not in results
-        ]
-        results.update(_find_or_make(plans, converter, cache, progress))
+        with (progress or Progress()).task("looking for conversions in the cache") as task:
+            results = dict(_find_or_make(plans, converter, cache, task))
+            for spec in compressed:
+                base = results[spec.uncompressed]
+                if isinstance(base, ConversionError):
+                    results[spec] = ConversionError(f"{spec.name}: there is nothing to compress: {base}")
+            left = [spec for spec in compressed if spec not in results]
+            plans = [_compressing(spec, graphs[spec.graph], results, converter) for spec in left]
+            results.update(_find_or_make(plans, converter, cache, task))
     except OSError as error:
         raise unusable(cache.directory, error) from error
     return {spec: results[spec] for spec in asked}
 
 
-def _find_or_make(plans: list[_Plan], converter: Converter, cache: Cache, progress: Progress) -> _Results:
+def _find_or_make(plans: list[_Plan], converter: Converter, cache: Cache, task: Task) -> _Results:
     versions = converter.versions()
     results: dict[ConversionSpec, Conversion | ConversionError] = {}
     notes: dict[str, str] = {}
@@ -117,8 +117,8 @@ def _find_or_make(plans: list[_Plan], converter: Converter, cache: Cache, progre
             entry = _find(cache, plan)
             if entry is None:
                 lock = stack.enter_context(contextlib.ExitStack())
-                lock.enter_context(cache.lock(plan.key, waiting=_waiting(plan, progress)))
-                entry = _find_or_set_aside(cache, plan, notes, progress)
+                lock.enter_context(cache.lock(plan.key, waiting=_waiting(plan, task)))
+                entry = _find_or_set_aside(cache, plan, notes, task)
                 if entry is None:
                     held[plan.key] = lock
                     continue
@@ -127,7 +127,7 @@ def _find_or_make(plans: list[_Plan], converter: Converter, cache: Cache, progre
         missing = [plan for plan in plans if plan.key in held]
         if missing:
             workspace = stack.enter_context(cache.workspace("making"))
-            outcomes = stack.enter_context(contextlib.closing(_make(missing, converter, workspace, progress)))
+            outcomes = stack.enter_context(contextlib.closing(_make(missing, converter, workspace, task)))
             for plan, outcome in outcomes:
                 if isinstance(outcome, Done):
                     results[plan.spec] = _publish(cache, plan, workspace, outcome, versions, notes)
@@ -203,25 +203,25 @@ def _find(cache: Cache, plan: _Plan) -> Entry | None:
     return None
 
 
-def _find_or_set_aside(cache: Cache, plan: _Plan, notes: dict[str, str], progress: Progress) -> Entry | None:
+def _find_or_set_aside(cache: Cache, plan: _Plan, notes: dict[str, str], task: Task) -> Entry | None:
     try:
         return cache.find(plan.key)
     except DamagedEntryError as damage:
         cache.set_aside(plan.key)
         notes[plan.key] = f"the cached conversion was damaged ({damage}) and was made again"
-        progress(f"{plan.spec.name}: the cached conversion is damaged ({damage}); making it again")
+        task.at(0, f"{plan.spec.name}: the cached conversion is damaged ({damage}); making it again")
         return None
 
 
-def _waiting(plan: _Plan, progress: Progress) -> Callable[[float], None]:
+def _waiting(plan: _Plan, task: Task) -> Callable[[float], None]:
     def report(seconds: float) -> None:
-        progress(f"waiting for another process that converts {plan.spec.name}, {seconds:.0f} s")
+        task.at(0, f"waiting for another process that converts {plan.spec.name}")
 
     return report
 
 
 def _make(
-    plans: list[_Plan], converter: Converter, workspace: Path, progress: Progress
+    plans: list[_Plan], converter: Converter, workspace: Path, task: Task
 ) -> Generator[tuple[_Plan, Union[Done, ConversionError]], None, None]:
     by_name = {plan.spec.name: plan for plan in plans}
     jobs = []
@@ -231,7 +231,7 @@ def _make(
         file = folder / f"model{plan.spec.suffix}"
         request = plan.ingredients["request"]
         jobs.append(Job(name=plan.spec.name, graph=plan.graph, request=request, file=file, model=plan.model))
-    with contextlib.closing(converter.run(jobs, workspace=workspace, progress=progress)) as outcomes:
+    with contextlib.closing(converter.run(jobs, workspace=workspace, task=task)) as outcomes:
         for job, outcome in outcomes:
             yield by_name[job.name], outcome
 

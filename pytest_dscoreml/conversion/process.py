@@ -14,8 +14,9 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_dscoreml.conversion.batch import Batch, Job, Outcome, Progress, ending, quoted
+from pytest_dscoreml.conversion.batch import Batch, Job, Outcome, ending, quoted
 from pytest_dscoreml.errors import ConversionError, UsageError
+from pytest_dscoreml.progress import Task
 
 WORKER = Path(__file__).with_name("worker.py")
 OPTION = "--dscoreml-converter"
@@ -111,7 +112,7 @@ class Converter:
         environment["PYTHONUNBUFFERED"] = "1"
         return environment
 
-    def run(self, jobs: Sequence[Job], *, workspace: Path, progress: Progress) -> Generator[Outcome, None, None]:
+    def run(self, jobs: Sequence[Job], *, workspace: Path, task: Task) -> Generator[Outcome, None, None]:
         """Convert a batch in one process; yields each outcome as it comes.
 
         When the process crashes, hangs or answers nonsense, the job it was at fails and the rest go to a fresh process. So
@@ -128,7 +129,7 @@ class Converter:
                 converter=str(self),
                 jobs=tuple(remaining),
                 folder=workspace / f"run-{attempt}",
-                progress=progress,
+                task=task,
             )
             for job, outcome in batch.run():
                 remaining.remove(job)

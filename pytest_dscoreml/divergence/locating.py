@@ -16,6 +16,7 @@ from pytest_dscoreml.divergence.finding import Departure, first_departure
 from pytest_dscoreml.engines.protocol import Engine, Floats, Outputs, State
 from pytest_dscoreml.engines.reference import ReferenceEngine
 from pytest_dscoreml.engines.streaming import Fed
+from pytest_dscoreml.progress import Task
 
 #: How many of the last steps before a departure are tried alone, from TensorFlow's state before them.
 _FEW = (1, 2, 4, 8)
@@ -63,12 +64,16 @@ class Locator:
         path: the converted file.
         engine: what ran it when it was found to disagree.
         tolerances: of its precision.
+        task: is told how far the search is, in steps of the sequence.
     """
 
-    def __init__(self, graph: Graph, path: Path, engine: Engine, tolerances: Tolerances) -> None:
+    def __init__(
+        self, graph: Graph, path: Path, engine: Engine, tolerances: Tolerances, task: Task | None = None
+    ) -> None:
         self._graph = graph
         self._engine = engine
         self._tolerances = tolerances
+        self._task = task
         self._reference = (
             engine if isinstance(engine, ReferenceEngine) else ReferenceEngine(path, engine.geometry, engine.n_steps)
         )
@@ -82,7 +87,9 @@ class Locator:
             return None
         if self._reference is not self._engine and not self._differs(self._reference, found, sequence):
             return Divergence(found, None, converter=False, seconds=time.monotonic() - begun)
+        self._say(found, "how few steps show it")
         call = self._shortened(found, sequence)
+        self._say(call, "operation by operation")
         expected = self._graph.run(call.windows, call.length, call.state)
         inner = self._reference.inner(call.windows, call.length, call.state)
         tolerance = self._tolerances.state_c
@@ -103,9 +110,14 @@ class Locator:
                 padding = 0 if limit is None else limit - len(chunk)
                 padded = np.pad(chunk, ((0, padding), (0, 0), (0, 0)))
                 call = Call(first, padded, len(chunk), state)
+                self._say(call, "call by call")
                 expected = self._expected(call)
                 yield call, expected
                 state = expected.state
+
+    def _say(self, call: Call, doing: str) -> None:
+        if self._task is not None:
+            self._task.at(call.first + 1, doing=doing)
 
     def _expected(self, call: Call) -> Outputs:
         """TensorFlow's outputs of a call."""

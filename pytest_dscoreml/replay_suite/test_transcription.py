@@ -43,5 +43,5 @@ def test_transcription_agrees(
         audio=audio,
         decoder=recorded_decoder,
         expected=texts[recorded_decoder],
-        obtained=dscoreml_replay.text(obtained.logits, decoder),
+        obtained=dscoreml_replay.text(obtained.logits, decoder, audio),
     )

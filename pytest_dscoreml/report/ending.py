@@ -84,12 +84,10 @@ class Ending:
         """Before the summary, so that nothing is left to wait for when that is shown."""
         names = list(results.conversions)
         gallery = paint(self.gate, names) if over else Gallery(why_empty=["the run was interrupted"])
-        self.gate.progress("drawing the report")
         document = json_file.document(self.gate, results)
-        self._report = (
-            {**document, "speed": speeds(gallery)},
-            rendering.page(self.gate, results, gallery, self.against, self._pairs(document)),
-        )
+        with self.gate.progress.task("drawing the report"):
+            page = rendering.page(self.gate, results, gallery, self.against, self._pairs(document))
+        self._report = {**document, "speed": speeds(gallery)}, page
 
     def _pairs(self, document: Mapping[str, Any]) -> Sequence[Pair]:
         return pairs(self.gate, document) if len(self.gate.versions) > 1 else []

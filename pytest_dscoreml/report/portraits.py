@@ -132,9 +132,10 @@ def paint(run: Run, names: Sequence[str]) -> Gallery:
     specs = [spec for spec in both if spec.name in names and spec.name in run.conversions]
     gallery = Gallery()
     painter = _Painter(run)
-    for number, spec in enumerate(specs, start=1):
-        run.progress(f"running {spec.name} for the report ({number} of {len(specs)})")
-        gallery.portraits[spec.name] = painter.portrait(spec)
+    with run.progress.task("running conversions for the report", total=len(specs)) as task:
+        for number, spec in enumerate(specs, start=1):
+            task.at(number, f"running {spec.name} for the report")
+            gallery.portraits[spec.name] = painter.portrait(spec)
     gallery.speeds = _speeds(run, specs, gallery, painter)
     return gallery
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from hypothesis.strategies import SearchStrategy
 
 from pytest_dscoreml.agreement.comparing import Comparison
@@ -54,7 +54,7 @@ def test_feed_cut_reset_resume(
     dscoreml_reference: Engine,
     dscoreml_comparison: Comparison,
     dscoreml_material: Material,
-    dscoreml_settings: settings,
+    dscoreml_check: Callable[..., None],
 ) -> None:
     """A stream that is fed in pieces, reset, and resumed from a state kept aside, agrees with TensorFlow throughout."""
 
@@ -102,8 +102,7 @@ def test_feed_cut_reset_resume(
                 case = f"fed {[len(piece) for piece in self.fed]}"
                 dscoreml_comparison.outputs(expected=expected, obtained=self.stream.outputs, case=case)
 
-    chosen = settings(dscoreml_settings, stateful_step_count=PIECES)
-    run_state_machine_as_test(Conversation, settings=chosen)  # type: ignore[no-untyped-call]
+    dscoreml_check(Conversation, stateful_step_count=PIECES)
 
 
 def test_carried_state_matters(

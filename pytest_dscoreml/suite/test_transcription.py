@@ -34,7 +34,7 @@ def test_transcription_agrees(
             audio=utterance.name,
             decoder=decoder.name,
             expected=texts[decoder.name],
-            obtained=dscoreml_gate.text(obtained.logits, decoder),
+            obtained=dscoreml_gate.text(obtained.logits, decoder, utterance.name),
         )
 
 

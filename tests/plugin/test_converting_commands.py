@@ -31,6 +31,20 @@ def test_a_right_conversion_departs_nowhere(run, demo):
     assert lines[0] == "dynamic-mlprogram-float32, thats_what_i_said.wav: every call agrees"
 
 
+def test_what_takes_long_is_told_on_stderr(run, monkeypatch):
+    """In whole lines, since it is no terminal; what is found is not touched by it."""
+    monkeypatch.setattr("pytest_dscoreml.progress.FIRST_SECONDS", 0.0)
+    monkeypatch.setattr("pytest_dscoreml.progress.Lines.seconds", 0.0)
+    status, lines, err = run("diverge", "demo", "--conversion=static-mlprogram-float32")
+    assert status == 0
+    assert [line.rpartition(": ")[2] for line in lines] == ["every call agrees"] * 4
+    assert "reading recordings (4 of 4): sixteen_frames.wav, 0 s\n" in err
+    where = r"looking for the first divergence of static-mlprogram-float32 \(17 of \d+ steps\): call by call, \d+ s"
+    assert len(re.findall(f"(?m)^{where}$", err)) >= 4
+    assert "\r" not in err
+    assert "\x1b" not in err
+
+
 def test_a_defect_is_named(run, converter_with):
     python, cache = converter_with("swapped-gates")
     command = ("diverge", "demo", "--conversion=dynamic-mlprogram-float32", f"--converter={python}")

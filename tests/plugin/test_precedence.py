@@ -30,6 +30,7 @@ TEXTS = {
     "beam-width": ("7", "8"),
     "max-steps": ("7", "8"),
     "max-examples": ("7", "8"),
+    "reproduce": ("6.100.0:AAEB", "6.100.1:AAEB"),
     "xfails": ("some/file.toml", "other/file.toml"),
     "report": ("some/file", "other/file"),
     "baseline": ("some/file.json", "other/file.json"),

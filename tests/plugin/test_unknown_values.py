@@ -23,6 +23,7 @@ LISTS = {
         "uniform2, uniform1, sparse50, sparse75"
     ),
 }
+BLOB = "VERSION:BLOB, as a failure shows it"
 NUMBERS = ("lm-alpha", "lm-beta")
 #: Their values are paths: what is wrong with one shows where it is opened.
 PATHS = (
@@ -42,13 +43,17 @@ CASES = [
         for name, names in LISTS.items()
         for text in ("other", "", ",", f"{names}, other")
     ),
+    *(
+        ("reproduce", text, BLOB)
+        for text in ("AAEB", "6.100.0:", "6.100.0:A", "6.100.0:b'AAEB'", ":AAEB", "six:AAEB", "")
+    ),
     *((name, "much", "a number") for name in NUMBERS),
     *((name, text, "a finite number") for name in NUMBERS for text in ("nan", "inf")),
 ]
 
 
 def test_every_option_is_here():
-    assert sorted([*WHOLE, *NAMES, *LISTS, *NUMBERS, *PATHS]) == sorted(option.name for option in OPTIONS)
+    assert sorted([*WHOLE, *NAMES, *LISTS, *NUMBERS, *PATHS, "reproduce"]) == sorted(option.name for option in OPTIONS)
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), CASES)

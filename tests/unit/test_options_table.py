@@ -9,7 +9,7 @@ import pytest
 
 from pytest_dscoreml import options
 from pytest_dscoreml.errors import UsageError
-from pytest_dscoreml.options import OPTIONS, Option, Settings, value
+from pytest_dscoreml.options import OPTIONS, Blob, Option, Settings, value
 
 
 @pytest.fixture
@@ -49,6 +49,7 @@ A_WHOLE_NUMBER = "a whole number from 1"
         ("lm-beta", "1e-3", 0.001),
         ("beam-width", "1024", 1024),
         ("max-steps", "2", 2),
+        ("reproduce", "6.141.1:AXicY2BgAAAABAAB", Blob("6.141.1", "AXicY2BgAAAABAAB")),
     ],
 )
 def test_what_a_text_means(name, text, meaning):
@@ -207,6 +208,7 @@ def test_the_settings_where_nothing_is_set(configured):
         beam_width=None,
         max_steps=64,
         max_examples=10,
+        reproduce=None,
         xfails=(),
         report=None,
         baseline=None,
@@ -239,6 +241,7 @@ def test_the_settings_where_everything_is_set(configured):
         "beam-width": "3",
         "max-steps": "4",
         "max-examples": "6",
+        "reproduce": "6.100.0:AAEB",
         "xfails": "x.toml",
         "report": "out",
         "baseline": "b.json",
@@ -272,6 +275,7 @@ def test_the_settings_where_everything_is_set(configured):
         beam_width=3,
         max_steps=4,
         max_examples=6,
+        reproduce=Blob("6.100.0", "AAEB"),
         xfails=(Path("x.toml"),),
         report=Path("out"),
         baseline=Path("b.json"),

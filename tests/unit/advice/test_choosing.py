@@ -9,6 +9,7 @@ import pytest
 from pytest_dscoreml.advice.choosing import Chooser, goal_of
 from pytest_dscoreml.advice.measuring import Errors
 from pytest_dscoreml.advice.ranking import OperationLoss
+from pytest_dscoreml.progress import Progress
 
 
 def errors(loss):
@@ -20,9 +21,7 @@ class Known:
 
     def __init__(self, losses, pair=()):
         self.losses, self.pair, self.asked = losses, frozenset(pair), []
-
-    def progress(self, line):
-        raise AssertionError("this takes no time")
+        self.progress = Progress()
 
     def errors(self, half):
         self.asked.append(half)

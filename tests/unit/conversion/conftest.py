@@ -16,6 +16,7 @@ import pytest
 from pytest_dscoreml.conversion.cache import Cache
 from pytest_dscoreml.conversion.convert import Converter, convert
 from pytest_dscoreml.conversion.variants import default_specs
+from pytest_dscoreml.progress import Progress
 
 FAKE_VERSIONS = {
     "python": "3.7.0",
@@ -79,7 +80,6 @@ try:
         cache=Cache(Path(cache)),
         n_steps=16,
         longest=100,
-        progress=lambda line: print(line, file=sys.stderr, flush=True),
     )
 except UsageError as error:
     sys.exit(f"refused: {error}")
@@ -159,9 +159,26 @@ def graphs(tmp_path):
     return {name: tmp_path / f"{name}.pb" for name in ("static", "dynamic")}
 
 
+class Told(Progress):
+    """Keeps all that the tasks say of where they are."""
+
+    def __init__(self, lines):
+        super().__init__()
+        self.lines = lines
+
+    def moved(self, task):
+        self.lines.append(task.text)
+
+
+@pytest.fixture(scope="session")
+def told():
+    """Makes a progress that appends to a list all that it is told."""
+    return Told
+
+
 @pytest.fixture
 def lines():
-    """Where the progress goes: `progress=lines.append`."""
+    """Where it is told what is converted."""
     return []
 
 
@@ -175,8 +192,7 @@ def run(cache, graphs, lines):
             specs if specs is not None else default_specs(),
             converter=Converter(python, timeout_seconds),
             cache=cache,
-            progress=lines.append,
-            **{"n_steps": 16, "longest": 100, **options},
+            **{"progress": Told(lines), "n_steps": 16, "longest": 100, **options},
         )
         return {spec.name: outcome for spec, outcome in results.items()}
 
@@ -277,6 +293,6 @@ def real(tiny_graphs, real_cache, real_progress):
         cache=real_cache,
         n_steps=16,
         longest=3500,
-        progress=real_progress.append,
+        progress=Told(real_progress),
     )
     return {spec.name: outcome for spec, outcome in results.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from pytest_dscoreml.conversion.convert import Converter
 from pytest_dscoreml.conversion.variants import select
 from pytest_dscoreml.errors import ConversionError, UsageError
+from pytest_dscoreml.progress import Lines, Progress
 
 STATIC = select(["static"], ["neuralnetwork", "mlprogram"], ["float32", "float16"])
 NETWORK, PROGRAM, HALF = (spec.name for spec in STATIC)
@@ -216,11 +218,11 @@ def test_a_fresh_process_for_the_rest(fake, run, lines):
     assert lines == [
         f"starting the converter (coremltools 1.2, {python})",
         "the converter imports TensorFlow and coremltools",
-        f"converting {NETWORK} (1 of 3)",
-        f"converting {PROGRAM} (2 of 3)",
+        f"converting {NETWORK} (1 of 3): convert",
+        f"converting {PROGRAM} (2 of 3): convert",
         f"starting the converter (coremltools 1.2, {python})",
         "the converter imports TensorFlow and coremltools",
-        f"converting {HALF} (1 of 1)",
+        f"converting {HALF} (1 of 1): convert",
     ]
 
 
@@ -243,24 +245,26 @@ def test_a_fault_between_two_conversions_costs_neither(fake, run, lines, fault):
 
     assert [conversion.cached for conversion in results.values()] == [False] * 3
     assert [line for line in lines if line.startswith("converting")] == [
-        f"converting {NETWORK} (1 of 3)",
-        f"converting {PROGRAM} (1 of 2)",
-        f"converting {HALF} (1 of 1)",
+        f"converting {NETWORK} (1 of 3): convert",
+        f"converting {PROGRAM} (1 of 2): convert",
+        f"converting {HALF} (1 of 1): convert",
     ]
 
 
-def test_a_sign_of_life_while_it_takes_long(fake, run, lines, monkeypatch):
-    monkeypatch.setattr("pytest_dscoreml.conversion.batch.HEARTBEAT_SECONDS", 0.4)
+def test_a_sign_of_life_while_it_takes_long(fake, run, monkeypatch):
+    """The converter says nothing for a second."""
+    monkeypatch.setattr("pytest_dscoreml.progress.FIRST_SECONDS", 0.5)
+    stream = io.StringIO()
+    display = Lines(stream)
+    display.seconds = 0.0
     python = fake(MIDDLE.format(fault="time.sleep(1)"))
 
-    results = run(python, specs=STATIC, timeout_seconds=20)
+    results = run(python, specs=STATIC, timeout_seconds=20, progress=Progress(display))
 
     assert results[PROGRAM].cached is False
-    beats = [line for line in lines if line.endswith(" s since the start")]
+    beats = [line for line in stream.getvalue().splitlines() if PROGRAM in line]
     assert beats
-    assert all(
-        re.fullmatch(rf"converting {PROGRAM} \(2 of 3\): convert, \d+ s since the start", line) for line in beats
-    )
+    assert all(re.fullmatch(rf"converting {PROGRAM} \(2 of 3\): convert, \d s", line) for line in beats)
 
 
 # --- no converter at all ----------------------------------------------------------------------------------------------

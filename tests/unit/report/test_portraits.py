@@ -15,6 +15,7 @@ from pytest_dscoreml.errors import ConversionError, EngineError
 from pytest_dscoreml.model.demo import Utterance
 from pytest_dscoreml.model.metadata import Metadata
 from pytest_dscoreml.model.weights import Geometry
+from pytest_dscoreml.progress import Progress
 from pytest_dscoreml.report import portraits
 from pytest_dscoreml.report.portraits import Gallery, Heard, Portrait, Speed, paint, speeds
 from pytest_dscoreml.run import Recording
@@ -67,8 +68,7 @@ class StandIn:
         self.model = SimpleNamespace(metadata=Metadata(), geometry=GEOMETRY, n_steps=16)
         self.reference = Counting()
         self.material = SimpleNamespace(windows=lambda case: np.zeros((case.length, 19, 26), np.float32))
-        self.lines = []
-        self.progress = self.lines.append
+        self.progress = Progress()
 
     def engine(self, spec):
         found = self.engines[spec]
