@@ -318,6 +318,7 @@ def refusal_of(replay, refused):
 
 
 VALUES = {
+    "reproduce": "6.100.0:AAEB",
     **dict.fromkeys(("converter-timeout", "lm-alpha", "lm-beta", "beam-width", "max-steps", "max-examples"), 9),
     "model": "demo",
     "decoder": "auto",
