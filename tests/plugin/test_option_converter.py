@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib.metadata import version
 
@@ -35,12 +36,13 @@ def cache(tmp_path):
     return tmp_path / "cache"
 
 
-def test_the_running_interpreter_by_name(gate, header):
+def test_the_running_interpreter_by_name(gate, header, pytester):
     """Naming the default changes nothing: the same conversion is found in the cache."""
     gate("-k", "test_names").assert_outcomes(passed=1)
-    named = gate("-k", "test_names", f"--dscoreml-converter={sys.executable}")
+    named = gate("-k", "test_names", f"--dscoreml-converter={sys.executable}", "--dscoreml-report=report")
     named.assert_outcomes(passed=1)
-    assert "starting the converter" not in named.stdout.str()
+    report = json.loads((pytester.path / "report" / "results.json").read_text(encoding="utf-8"))
+    assert report["conversions"][ONE_NAME]["conversion"]["cached"]
     assert header() == header(f"--dscoreml-converter={sys.executable}")
 
 
@@ -87,10 +89,10 @@ def test_without_coremltools(refusal, script):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_faults(gate, script, cache, summary, left_behind, fault):
+def test_faults(gate, script, cache, summary, left_behind, tmp_path, fault):
     """A failure that names the converter and what it did, no traceback, nothing half-written; every test of it fails."""
     does, words = FAULTS[fault]
-    path = script(ASK_VERSIONS + does)
+    path = script(f"{ASK_VERSIONS}\necho $$ >> {tmp_path}/started\n{does}")
     args = ("-k", "test_names or test_states", "--dscoreml-converter=./converter", "--dscoreml-converter-timeout=2")
     result = gate(*args, cache=cache)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -101,7 +103,7 @@ def test_faults(gate, script, cache, summary, left_behind, fault):
     failure = f"{ONE_NAME}: the converter (coremltools {version('coremltools')}, {path}) {words}"
     assert output.count(f"ConversionError: {failure}") == 2
     assert f"{ONE_NAME} was not converted: {failure}" in output
-    assert output.count("dscoreml: starting the converter") == 1
+    assert len((tmp_path / "started").read_text().splitlines()) == 1
     row = summary(result)[ONE_NAME]
     assert (row["verdict"], row["tests"], row["examples"], row["logits"]) == ("failed", "0/2", "0", "-")
     assert left_behind(cache) == []

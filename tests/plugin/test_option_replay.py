@@ -318,6 +318,7 @@ def refusal_of(replay, refused):
 
 
 VALUES = {
+    "compress": "linear8",
     "reproduce": "6.100.0:AAEB",
     **dict.fromkeys(("converter-timeout", "lm-alpha", "lm-beta", "beam-width", "max-steps", "max-examples"), 9),
     "model": "demo",
