@@ -15,7 +15,9 @@ TOLD = re.compile(r"dscoreml: (.+), \d+ s")
 QUICKER = """
     from pytest_dscoreml import progress
 
-    progress.FIRST_SECONDS = progress.LIVE_SECONDS = progress.Live.seconds = progress.Lines.seconds = 0.3
+    progress.FIRST_SECONDS = 0.3
+    progress.LIVE_SECONDS = progress.Live.seconds = progress.Lines.seconds = {seconds}
+    progress._LOOK_SECONDS = {seconds} / 2
 """
 SLOW = """
     import time
@@ -30,7 +32,7 @@ SLOW = """
 
 @pytest.fixture(autouse=True)
 def quicker(pytester):
-    pytester.makeconftest(QUICKER)
+    pytester.makeconftest(QUICKER.format(seconds=0.3))
 
 
 @pytest.fixture
@@ -50,14 +52,23 @@ def told(result):
     return [match[1] for match in map(TOLD.fullmatch, result.outlines) if match]
 
 
+def above(result, number):
+    """The line above a line that tells of something, and above those before it: the first test may have to convert."""
+    while result.outlines[number].startswith("dscoreml: "):
+        number -= 1
+    return result.outlines[number]
+
+
 def ending(result):
     """The output from the summary on, but for how long it took."""
     (start,) = [number for number, line in enumerate(result.outlines) if " on the reference engine " in line]
     return result.outlines[start:-1]
 
 
-def test_a_slow_converter_in_a_log(gate, slow_converter, tmp_path):
+def test_a_slow_converter_in_a_log(gate, slow_converter, tmp_path, pytester):
     """Whole lines with the time that has passed, between pytest's own, which go on; the results are those of a silent run."""
+    # A phase of a conversion may be over in half a second.
+    pytester.makeconftest(QUICKER.format(seconds=0.05))
     options = (f"--dscoreml-converter={slow_converter}", "-k", "test_names or test_states")
     result = gate(*options, cache=tmp_path / "cache", process=True)
     result.assert_outcomes(passed=2)
@@ -86,7 +97,7 @@ def test_a_slow_test_is_told_of_and_pytests_line_goes_on(gate, slow_test):
     result.assert_outcomes(passed=2)
     assert "running test_slow[dynamic-mlprogram-float32]" in told(result)
     lines = [number for number, line in enumerate(result.outlines) if "running test_slow" in line]
-    assert result.outlines[lines[0] - 1] == "test_mine.py "
+    assert above(result, lines[0]) == "test_mine.py "
     assert re.fullmatch(r"test_mine\.py \.\. +\[100%\]", result.outlines[lines[-1] + 1])
 
 
@@ -94,7 +105,7 @@ def test_with_v_the_test_is_named_again_before_its_verdict(gate, slow_test):
     result = gate(slow_test, "-v", process=True)
     name = "test_mine.py::test_slow[dynamic-mlprogram-float32] "
     lines = [number for number, line in enumerate(result.outlines) if "running test_slow" in line]
-    assert result.outlines[lines[0] - 1] == name
+    assert above(result, lines[0]) == name
     assert re.fullmatch(rf"{re.escape(name)}PASSED +\[ 50%\]", result.outlines[lines[-1] + 1])
 
 
