@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from pytest_dscoreml.strategies import Case
 
 #: Steps of the long sequence over which states drift: 20 s of speech.
 LONG = 1000
+#: Steps that are timed where there is no recording.
+TIMED = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +68,7 @@ class Portrait:
     Attributes:
         heard: every recording.
         drift: of the states over a long sequence; None where TensorFlow is not there to say what they should be.
-        timing: of recognising the longest recording.
+        timing: of recognising the longest recording, or where there is none, `TIMED` steps of speech.
         missing: why something is not there, in words.
     """
 
@@ -100,7 +103,7 @@ class Speed:
 
     Attributes:
         kind: target, precision, and the converter where there are several.
-        recording: the name of what was recognised.
+        recording: the name of what was recognised, the longest recording where there is one.
         seconds: how long it is.
         static, dynamic: how long each took.
     """
@@ -145,10 +148,27 @@ class _Painter:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        spoken = run.recordings
-        self.longest = max(spoken, key=lambda recording: len(recording.windows)) if spoken else None
         self._samples: dict[str, NDArray[np.int16] | None] = {}
-        self._sequence: tuple[Floats, list[State]] | None = None
+
+    @cached_property
+    def long(self) -> Floats:
+        """Speech round and round: what a gate has beside recordings."""
+        assert isinstance(self.run, Gate), "a bundle has only what was recorded"
+        return self.run.material.windows(Case(length=LONG, features="speech", state="zeros", seed=0))
+
+    @cached_property
+    def expected_states(self) -> list[State]:
+        """TensorFlow's states after each chunk of it."""
+        assert isinstance(self.run, Gate), "a bundle has no TensorFlow"
+        return _states(self.run.reference, self.long, self.run.model.n_steps)
+
+    @cached_property
+    def timed(self) -> tuple[str, Floats] | None:
+        """What is timed, by name; None where there is nothing."""
+        if self.run.recordings:
+            longest = max(self.run.recordings, key=lambda recording: len(recording.windows))
+            return longest.utterance.name, longest.windows
+        return (f"{TIMED} steps of speech", self.long[:TIMED]) if isinstance(self.run, Gate) else None
 
     @property
     def step(self) -> float:
@@ -160,11 +180,11 @@ class _Painter:
         try:
             engine = self.run.engine(spec)
             heard = [self._heard(spec, recording) for recording in self.run.recordings]
-            timing = None if self.longest is None else timed(engine, self.longest.windows)
+            timing = None if self.timed is None else timed(engine, self.timed[1])
             missing = [] if heard else [self.run.no_recording]
             if not isinstance(self.run, Gate):
                 return Portrait(heard, None, timing, [*missing, "a bundle has no TensorFlow to follow states with"])
-            return Portrait(heard, self._drift(self.run, engine), timing, missing)
+            return Portrait(heard, self._drift(engine), timing, missing)
         except DscoremlError as error:
             return Portrait(missing=[f"it cannot be run for the report: {error}"])
 
@@ -176,15 +196,11 @@ class _Painter:
             self._samples[name] = read_wav(recording.utterance.path, sample_rate=rate) if there else None
         return Heard(name, self._samples[name], rate, self.step, expected.logits, obtained.logits)
 
-    def _drift(self, gate: Gate, engine: Engine) -> Drift:
-        """Speech round and round, looked at after each chunk."""
-        chunk = gate.model.n_steps
-        if self._sequence is None:
-            windows = gate.material.windows(Case(length=LONG, features="speech", state="zeros", seed=0))
-            self._sequence = windows, _states(gate.reference, windows, chunk)
-        windows, expected = self._sequence
+    def _drift(self, engine: Engine) -> Drift:
+        """The long sequence, looked at after each chunk."""
+        chunk = self.run.model.n_steps
         steps = [min(start + chunk, LONG) for start in range(0, LONG, chunk)]
-        pairs = list(zip(expected, _states(engine, windows, chunk)))
+        pairs = list(zip(self.expected_states, _states(engine, self.long, chunk)))
         return Drift(
             steps,
             [metrics.largest_difference(expected=one.c, obtained=other.c) for one, other in pairs],
@@ -211,9 +227,9 @@ def _speeds(run: Run, specs: Sequence[ConversionSpec], gallery: Gallery, painter
             kind = spec.name.split("-", 1)[1]
             by_kind.setdefault(kind, {})[spec.variant] = timing
     for kind, found in by_kind.items():
-        if painter.longest is not None and {Variant.STATIC, Variant.DYNAMIC} <= set(found):
-            seconds = len(painter.longest.windows) * painter.step
-            name = painter.longest.utterance.name
+        if painter.timed is not None and {Variant.STATIC, Variant.DYNAMIC} <= set(found):
+            name, windows = painter.timed
+            seconds = len(windows) * painter.step
             rows.append(Speed(kind, name, seconds, found[Variant.STATIC], found[Variant.DYNAMIC]))
     return rows
 

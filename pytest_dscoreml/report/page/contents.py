@@ -193,7 +193,7 @@ def _facts(
         facts.update({f"warning {number}": text for number, text in enumerate(made.warnings, start=1)})
     if portrait.timing is not None:
         calls = f"{portrait.timing.calls} call{'s' if portrait.timing.calls > 1 else ''}"
-        facts["running took"] = f"{portrait.timing.seconds:.3f} s in {calls}, the longest recording"
+        facts["running took"] = f"{portrait.timing.seconds:.3f} s in {calls}"
     for test, defect in result.known.items():
         facts[f"known defect {defect}"] = test
     return facts

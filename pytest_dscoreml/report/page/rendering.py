@@ -10,7 +10,7 @@ from typing import Any
 from pytest_dscoreml.report import compression, terminal
 from pytest_dscoreml.report.baseline import Against
 from pytest_dscoreml.report.page import contents
-from pytest_dscoreml.report.portraits import Gallery
+from pytest_dscoreml.report.portraits import TIMED, Gallery
 from pytest_dscoreml.report.results import PASSED, Results
 from pytest_dscoreml.report.side_by_side import COLUMNS, Pair
 from pytest_dscoreml.run import Run
@@ -57,6 +57,7 @@ def page(run: Run, results: Results, gallery: Gallery, against: Against | None, 
         size_columns=compression.COLUMNS,
         size_legend=compression.LEGEND,
         facets=contents.facets(shown),
+        timed_steps=TIMED,
         speed_columns=contents.SPEED_COLUMNS,
         speeds=contents.speeds(gallery),
         heard=terminal.transcriptions(run, results),

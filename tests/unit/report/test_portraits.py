@@ -182,9 +182,19 @@ def test_without_recordings(run):
     gallery = of(run(Counting(16), Counting(), recordings=()))
 
     for portrait in gallery.portraits.values():
-        assert (portrait.heard, portrait.timing, portrait.worst) == ([], None, None)
+        assert (portrait.heard, portrait.worst) == ([], None)
         assert portrait.missing == ["no recording here"]
         assert portrait.drift is not None
+    (row,) = gallery.speeds
+    assert (row.recording, row.seconds, row.static.calls, row.dynamic.calls) == ("200 steps of speech", 4.0, 13, 1)
+
+
+def test_a_bundle_without_recordings_has_nothing_to_time(run, monkeypatch):
+    one = run(Counting(16), Counting(), recordings=())
+    monkeypatch.setattr(portraits, "Gate", type("Another", (), {}))
+    gallery = of(one)
+
+    assert [portrait.timing for portrait in gallery.portraits.values()] == [None, None]
     assert gallery.speeds == []
 
 
