@@ -31,6 +31,7 @@ def check(settings: Settings) -> None:
         )
     if settings.report is not None:
         json_file.check(settings.report, f"{REPORT.flag}={settings.report}")
+        rendering.check(f"{REPORT.flag}={settings.report}")
     if settings.write_baseline is not None:
         json_file.check(settings.write_baseline.parent, f"{WRITE_BASELINE.flag}={settings.write_baseline}")
 

@@ -16,7 +16,7 @@ from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.report.changes import changes
 from pytest_dscoreml.report.json_file import FILE_NAME, SCHEMA_VERSION
 from pytest_dscoreml.report.markdown import table
-from pytest_dscoreml.report.page.rendering import rendered
+from pytest_dscoreml.report.page.rendering import check, rendered
 from pytest_dscoreml.report.results import error_text
 
 COLUMNS = (
@@ -146,7 +146,12 @@ def to_markdown(runs: Sequence[Run]) -> str:
 
 
 def to_html(runs: Sequence[Run]) -> str:
-    """The table as one HTML page that needs nothing else."""
+    """The table as one HTML page that needs nothing else.
+
+    Raises:
+        UsageError: a package that makes it is not installed.
+    """
+    check("--format=html")
     return rendered("matrix.html", tables=_tables(runs))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import re
@@ -132,6 +133,16 @@ def test_refused_at_the_start_where_it_cannot_be_written(refusal, pytester):
     )
     assert refusal("--dscoreml-report=taken.txt/sub") == (
         "--dscoreml-report=taken.txt/sub: cannot be written (Not a directory); give another"
+    )
+
+
+def test_refused_at_the_start_where_the_page_cannot_be_made(refusal, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *args: None if name == "jinja2" else find(name, *args)
+    )
+    assert refusal("--dscoreml-report=report") == (
+        "--dscoreml-report=report: the page is made by jinja2, not installed here; pip install jinja2"
     )
 
 

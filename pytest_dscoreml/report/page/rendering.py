@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import importlib.util
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.report import compression, terminal
 from pytest_dscoreml.report.baseline import Against
 from pytest_dscoreml.report.page import contents
@@ -16,6 +18,18 @@ from pytest_dscoreml.report.side_by_side import COLUMNS, Pair
 from pytest_dscoreml.run import Run
 
 FILE_NAME = "report.html"
+
+
+def check(option: str) -> None:
+    """See that a page can be made, before the run and not after it.
+
+    Raises:
+        UsageError: a package that makes it is not installed, as it may be where a bundle is replayed.
+    """
+    missing = [name for name in ("jinja2", "matplotlib") if importlib.util.find_spec(name) is None]
+    if missing:
+        names = " and ".join(missing)
+        raise UsageError(f"{option}: the page is made by {names}, not installed here; pip install {' '.join(missing)}")
 
 
 def rendered(template: str, **values: Any) -> str:
