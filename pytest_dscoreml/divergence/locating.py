@@ -15,7 +15,7 @@ from pytest_dscoreml.divergence.expected import Graph
 from pytest_dscoreml.divergence.finding import Departure, first_departure
 from pytest_dscoreml.engines.protocol import Engine, Floats, Outputs, State
 from pytest_dscoreml.engines.reference import ReferenceEngine
-from pytest_dscoreml.engines.streaming import Fed
+from pytest_dscoreml.engines.streaming import Fed, calls
 from pytest_dscoreml.progress import Task
 
 #: How many of the last steps before a departure are tried alone, from TensorFlow's state before them.
@@ -103,17 +103,12 @@ class Locator:
             call = Call(0, windows, sequence.length, state)
             yield call, self._expected(call)
             return
-        limit = self._engine.n_steps
-        for begin, end in zip([0, *sequence.cuts], [*sequence.cuts, len(windows)]):
-            for first in range(begin, end, limit or max(end - begin, 1)):
-                chunk = windows[first : min(end, first + limit) if limit else end]
-                padding = 0 if limit is None else limit - len(chunk)
-                padded = np.pad(chunk, ((0, padding), (0, 0), (0, 0)))
-                call = Call(first, padded, len(chunk), state)
-                self._say(call, "call by call")
-                expected = self._expected(call)
-                yield call, expected
-                state = expected.state
+        for first, chunk, length in calls(windows, self._engine.n_steps, cuts=sequence.cuts):
+            call = Call(first, chunk, length, state)
+            self._say(call, "call by call")
+            expected = self._expected(call)
+            yield call, expected
+            state = expected.state
 
     def _say(self, call: Call, doing: str) -> None:
         if self._task is not None:

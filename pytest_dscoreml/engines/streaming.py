@@ -28,6 +28,22 @@ class Fed:
     cuts: Sequence[int] = ()
 
 
+def calls(windows: Floats, n_steps: int | None, *, cuts: Sequence[int] = ()) -> Iterator[tuple[int, Floats, int]]:
+    """The calls that windows [T, 19, 26] are fed in: the first step, the windows of the call, how many of them are real.
+
+    One call for each piece between the given steps; where every call has `n_steps` steps, as many as that takes, the last
+    of each piece padded with zeros.
+    """
+    for begin, end in zip([0, *cuts], [*cuts, len(windows)]):
+        limit = n_steps or max(end - begin, 1)
+        for first in range(begin, end, limit):
+            chunk = windows[first : min(end, first + limit)]
+            length = len(chunk)
+            if n_steps is not None and length < n_steps:
+                chunk = np.concatenate([chunk, np.zeros((n_steps - length, *chunk.shape[1:]), np.float32)])
+            yield first, chunk, length
+
+
 class Stream:
     """One utterance being recognised: feed it windows as they come, in pieces of any length.
 
@@ -48,12 +64,7 @@ class Stream:
 
     def feed_chunks(self, windows: Floats) -> Iterator[Outputs]:
         """As `feed`, but gives what each call gave as soon as it is there, cut to its real steps."""
-        limit = self.engine.n_steps or max(len(windows), 1)
-        for start in range(0, len(windows), limit):
-            chunk = windows[start : start + limit]
-            length = len(chunk)
-            if self.engine.n_steps is not None and length < limit:
-                chunk = np.concatenate([chunk, np.zeros((limit - length, *chunk.shape[1:]), np.float32)])
+        for _, chunk, length in calls(windows, self.engine.n_steps):
             given = self.engine.run(chunk, length, self.state)
             raw = None if given.raw_logits is None else given.raw_logits[:length]
             outputs = Outputs(given.logits[:length], given.state, raw)
