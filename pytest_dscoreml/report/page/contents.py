@@ -11,7 +11,7 @@ from pytest_dscoreml.conversion.variants import ConversionSpec
 from pytest_dscoreml.report import compression, terminal
 from pytest_dscoreml.report.page import charts
 from pytest_dscoreml.report.portraits import Gallery, Portrait
-from pytest_dscoreml.report.results import ConversionResult, Results
+from pytest_dscoreml.report.results import FAILED, ConversionResult, Results
 from pytest_dscoreml.run import Run
 
 #: Columns of the matrix.
@@ -107,20 +107,20 @@ def _entry(
 
 @dataclass(frozen=True)
 class Sizes:
-    """Accuracy against size: the cells of each row with what filters go by, and the rows as a chart."""
+    """Accuracy against size: the cells of each row with what filters go by and its verdict, and the rows as a chart."""
 
-    rows: Sequence[tuple[Sequence[str], Mapping[str, str], bool]]
+    rows: Sequence[tuple[Sequence[str], Mapping[str, str], str]]
     chart: Figure
 
 
 def sizes(run: Run, results: Results, shown: Sequence[Entry]) -> Sizes | None:
-    """The table of what was compressed; None where nothing was. Each row tells besides whether a promise was broken."""
+    """The table of what was compressed; None where nothing was. It knows broken promises, for the numbers are not judged."""
     found = compression.rows(run, results)
     if not found:
         return None
     facets = {entry.name: entry.facets for entry in shown}
     return Sizes(
-        [(row.cells, facets.get(row.conversion, {}), row.broken) for row in found],
+        [(row.cells, facets.get(row.conversion, {}), FAILED if row.broken else "") for row in found],
         Figure(
             charts.accuracy(found, "sizes"),
             "Accuracy against size",
