@@ -94,6 +94,11 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         _parametrize(metafunc, "dscoreml_recording", recordings, gate.no_recording)
 
 
+def draws(item: pytest.Item) -> bool:
+    """Whether a test runs drawn examples, and can be given one."""
+    return bool({*DRAWING} & {*getattr(item, "fixturenames", ())})
+
+
 def _missing(metafunc: pytest.Metafunc, gate: Run) -> tuple[dict[str, str], dict[str, str]]:
     """Why conversions cannot be made that the test would run for, by name: the uncompressed, and the compressed."""
     missing = _marked(metafunc, tuple(gate.unavailable))

@@ -18,7 +18,7 @@ from pytest_dscoreml.diverging import Diverging
 from pytest_dscoreml.errors import DscoremlError, UsageError
 from pytest_dscoreml.gate import Gate
 from pytest_dscoreml.options import RECORD, REPRODUCE, WRITE_BASELINE, Settings
-from pytest_dscoreml.parametrizing import COMPARED, DRAWING, GATE, conversions_of
+from pytest_dscoreml.parametrizing import COMPARED, GATE, conversions_of, draws
 from pytest_dscoreml.record import Node, record
 from pytest_dscoreml.replay import Replay
 from pytest_dscoreml.report import ending, properties, terminal
@@ -158,7 +158,7 @@ class GateSession:
 
     def _check_reproduced(self, session: pytest.Session) -> None:
         blob = self.gate.settings.reproduce
-        drawing = [item for item in session.items if {*DRAWING} & {*getattr(item, "fixturenames", ())}]
+        drawing = [item for item in session.items if draws(item)]
         if blob is None or len(drawing) == 1 or self.config.option.collectonly:
             return
         refused = (

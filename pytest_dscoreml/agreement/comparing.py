@@ -42,9 +42,7 @@ class Comparison:
 
     def probabilities(self, *, expected: Outputs, obtained: Outputs, case: object = "") -> None:
         """Require agreement of the softmax's output."""
-        self.measured.saw_logits(metrics.largest_difference(expected=expected.logits, obtained=obtained.logits))
-        if obtained.logits.shape == expected.logits.shape:
-            self.measured.saw_steps(metrics.errors_by_step(expected=expected.logits, obtained=obtained.logits).tolist())
+        self.measured.saw_logits(self._steps(expected=expected, obtained=obtained))
         metrics.assert_probabilities_agree(
             expected=expected.logits,
             obtained=obtained.logits,
@@ -52,6 +50,14 @@ class Comparison:
             alphabet=self.alphabet,
             context=self.context(len(expected.logits), case),
         )
+
+    def _steps(self, *, expected: Outputs, obtained: Outputs) -> float:
+        """Keep the largest difference of the probabilities at each step; the largest of them, infinite for other shapes."""
+        if obtained.logits.shape != expected.logits.shape:
+            return float("inf")
+        errors = metrics.errors_by_step(expected=expected.logits, obtained=obtained.logits)
+        self.measured.saw_steps(errors.tolist())
+        return float(errors.max(initial=0.0))
 
     def log_probabilities(self, *, expected: Outputs, obtained: Outputs, case: object = "") -> None:
         """Require agreement before the softmax; the expected side must show its raw logits."""
@@ -116,9 +122,8 @@ class Comparison:
         mismatches = len(expected.logits)
         if obtained.logits.shape == expected.logits.shape:
             mismatches = len(metrics.greedy_flips(expected=expected.logits, obtained=obtained.logits))
-            self.measured.saw_steps(metrics.errors_by_step(expected=expected.logits, obtained=obtained.logits).tolist())
         errors = Errors(
-            logits=metrics.largest_difference(expected=expected.logits, obtained=obtained.logits),
+            logits=self._steps(expected=expected, obtained=obtained),
             states=max(metrics.largest_difference(expected=one, obtained=other) for one, other in states),
             greedy_mismatches=mismatches,
             greedy_frames=len(expected.logits),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 
 from pytest_dscoreml.agreement.disagreement import Disagreement
 from pytest_dscoreml.agreement.metrics import Context
@@ -46,8 +47,12 @@ def _marks(expected: str, obtained: str) -> str:
     return "".join(marks).rstrip()
 
 
+@functools.lru_cache(maxsize=1024)
 def character_errors(*, expected: str, obtained: str) -> int:
     """How many characters must be put in, taken out or replaced to make the expected text of the obtained one."""
+    # Several tables show it, and the time it takes grows with the square of the texts.
+    if expected == obtained:
+        return 0
     row = list(range(len(obtained) + 1))
     for count, wanted in enumerate(expected, start=1):
         diagonal, row[0] = row[0], count

@@ -6,7 +6,6 @@ Nothing here is a verdict on those numbers: they are measured. What is judged ar
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Optional
@@ -14,7 +13,7 @@ from typing import Any, Optional
 from pytest_dscoreml.agreement.measurements import Errors, Transcript
 from pytest_dscoreml.agreement.transcripts import character_errors
 from pytest_dscoreml.conversion.variants import ConversionSpec
-from pytest_dscoreml.report.results import ConversionResult, Results, error_text
+from pytest_dscoreml.report.results import ConversionResult, Results, error_text, finite
 from pytest_dscoreml.run import Run
 
 COLUMNS = ("conversion", "promises", "kB", "size", "logits", "states", "greedy", "transcriptions", "CER")
@@ -139,11 +138,4 @@ def character_error_rate(transcripts: Sequence[Transcript]) -> float | None:
 
 def to_json(gate: Run, results: Results) -> list[dict[str, Any]]:
     """The rows as plain values; differences that are infinite are the text `infinite`, as everywhere in the report."""
-    return [_finite(asdict(row)) for row in rows(gate, results)]
-
-
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: _finite(value) if isinstance(value, dict) else "infinite" if value == math.inf else value
-        for name, value in values.items()
-    }
+    return [finite(asdict(row)) for row in rows(gate, results)]

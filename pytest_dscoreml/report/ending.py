@@ -85,18 +85,18 @@ class Ending:
         """Before the summary, so that nothing is left to wait for when that is shown."""
         names = list(results.conversions)
         gallery = paint(self.gate, names) if over else Gallery(why_empty=["the run was interrupted"])
-        document = json_file.document(self.gate, results)
         with self.gate.progress.task("drawing the report"):
-            page = rendering.page(self.gate, results, gallery, self.against, self._pairs(document))
-        self._report = {**document, "speed": speeds(gallery)}, page
+            page = rendering.page(self.gate, results, gallery, self.against, self._pairs(results))
+        self._report = {**json_file.document(self.gate, results), "speed": speeds(gallery)}, page
 
-    def _pairs(self, document: Mapping[str, Any]) -> Sequence[Pair]:
-        return pairs(self.gate, document) if len(self.gate.versions) > 1 else []
+    def _pairs(self, results: Results) -> Sequence[Pair]:
+        several = len(self.gate.versions) > 1
+        return pairs(self.gate, json_file.document(self.gate, results)) if several else []
 
     def show(self, reporter: pytest.TerminalReporter, results: Results) -> None:
         """The summary on the terminal, and what GitHub reads of it."""
         terminal.summary(reporter, self.gate, results)
-        found = self._pairs(json_file.document(self.gate, results))
+        found = self._pairs(results)
         terminal.side_by_side(reporter, found)
         if self.against is not None and self.gate.settings.baseline is not None:
             terminal.against(reporter, self.gate.settings.baseline, self.against)

@@ -11,7 +11,7 @@ import pytest
 from pytest_dscoreml.agreement.disagreement import Disagreement
 from pytest_dscoreml.errors import DscoremlError
 from pytest_dscoreml.options import BASELINE, RECORD, REPORT, REPRODUCE, WRITE_BASELINE, Blob
-from pytest_dscoreml.parametrizing import DRAWING
+from pytest_dscoreml.parametrizing import draws
 from pytest_dscoreml.reproducing import blob_in
 
 #: Exceptions whose words are the report: a traceback through the suite would tell a user nothing more.
@@ -29,18 +29,13 @@ def failure_text(error: BaseException, item: pytest.Item, config: pytest.Config,
     notes = [str(note) for note in getattr(error, "__notes__", [])]
     blobs = {note: blob for note in notes for blob in [blob_in(note)] if blob is not None}
     # A test that runs Hypothesis by itself gets Hypothesis's own advice.
-    blob = next(iter(blobs.values()), None) if _draws(item) else None
+    blob = next(iter(blobs.values()), None) if draws(item) else None
     told = [] if "\ncase Case(" in str(error) else [note for note in notes if note not in blobs]
     advice = [note.strip() for note in blobs if blob is None]
     command = _command(item, config, blob)
     return "\n".join(
         [*_promise(item), f"{_kind(error)}{error}", *told, *advice, *divergence, f"repeat with: {command}"]
     )
-
-
-def _draws(item: pytest.Item) -> bool:
-    """Whether an example can be given to a test."""
-    return bool({*DRAWING} & {*getattr(item, "fixturenames", ())})
 
 
 def _promise(item: pytest.Item) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from pytest_dscoreml.conversion.convert import Conversion
 from pytest_dscoreml.errors import UsageError
 from pytest_dscoreml.files import write_whole
 from pytest_dscoreml.report import compression
-from pytest_dscoreml.report.results import ConversionResult, Results
+from pytest_dscoreml.report.results import ConversionResult, Results, finite
 from pytest_dscoreml.run import Run
 
 #: Raised when a field is removed or changes its meaning; new fields alone do not raise it.
@@ -115,7 +114,7 @@ def _conversion(name: str, result: ConversionResult, gate: Run) -> dict[str, Any
         },
         "examples": measured.examples,
         "longest": measured.longest,
-        "max_abs_error": {"logits": _number(measured.logits), "states": _number(measured.states)},
+        "max_abs_error": finite({"logits": measured.logits, "states": measured.states}),
         "greedy_mismatches": measured.greedy_mismatches,
         "greedy_frames": measured.greedy_frames,
         "transcriptions": [{**vars(transcript), "agrees": transcript.agrees} for transcript in measured.transcripts],
@@ -135,8 +134,3 @@ def _made(made: Conversion) -> dict[str, Any]:
         "warnings": list(made.warnings),
         "interface": made.interface.to_json(),
     }
-
-
-def _number(value: float | None) -> float | str | None:
-    """JSON has no infinity."""
-    return value if value is None or math.isfinite(value) else "infinite"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,13 @@ class ConversionResult:
         if self.failures:
             return FAILED
         return PASSED if self.passed and self.measured.examples else NOT_COMPARED
+
+
+def finite(value: Any) -> Any:
+    """A value as JSON has it, which knows no infinity: what is not finite is the text `infinite`, within dictionaries too."""
+    if isinstance(value, dict):
+        return {name: finite(one) for name, one in value.items()}
+    return "infinite" if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def error_text(value: Any, missing: str = "-") -> str:
